@@ -1,0 +1,11 @@
+//! The Linux ABI of x86-64: numbers, structures, error numbers, ELF, signal frames. A file per header.
+//!
+//! Every structure is `#[repr(C)]` with zerocopy's derives, which refuse implicit padding, so that no byte of ours leaks
+//! to an application. No unsafe, no I/O, no locks; every other crate may use this one, and it uses none of them.
+#![forbid(unsafe_code)]
+
+pub mod addr;
+pub mod errno;
+
+pub use addr::{PAGE_SHIFT, PAGE_SIZE, TASK_SIZE, UserAddr, UserRange};
+pub use errno::Errno;

@@ -1,0 +1,1 @@
+//! A platform for unit tests that runs scripted events instead of code.
