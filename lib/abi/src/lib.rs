@@ -4,8 +4,19 @@
 //! to an application. No unsafe, no I/O, no locks; every other crate may use this one, and it uses none of them.
 #![forbid(unsafe_code)]
 
+mod names;
+
 pub mod addr;
 pub mod errno;
+pub mod fcntl;
+pub mod limits;
+pub mod mman;
+pub mod sched;
+pub mod stat;
+pub mod statfs;
+pub mod syscall_nr;
+pub mod time;
+pub mod uio;
 
 pub use addr::{PAGE_SHIFT, PAGE_SIZE, TASK_SIZE, UserAddr, UserRange};
 pub use errno::Errno;
