@@ -1,1 +1,6 @@
 //! The safe face of the host: memory files, mappings, fd passing, openat2, namespaces, seccomp, futex.
+//!
+//! One of the two crates with `unsafe` (the other is `platform`). What it offers is safe to call with any argument; each
+//! unsafe block says which invariant of its module makes it sound.
+
+pub mod mem;

@@ -1,0 +1,76 @@
+//! The lock order of the kernel: one list, lowest first. A thread takes locks downwards only; debug builds check it.
+//!
+//! A new lock gets a line here, between what may be held when it is taken and what may be taken under it.
+
+use sync::Level;
+
+macro_rules! lock_order {
+    ($($(#[doc = $doc:literal])* $name:ident),* $(,)?) => {
+        #[repr(u16)]
+        enum Rank { $($name),* }
+        $(
+            $(#[doc = $doc])*
+            #[derive(Debug)]
+            pub struct $name;
+            impl Level for $name {
+                const NAME: &'static str = stringify!($name);
+                const RANK: u16 = Rank::$name as u16;
+            }
+        )*
+    };
+}
+
+lock_order! {
+    /// Containers of the sandbox and what they run (`kernel`).
+    Containers,
+    /// One file description's offset: held over read and write, as on Linux (`vfs::file`).
+    FilePos,
+    /// Renames of one file system (`vfs`): held over both directories.
+    Rename,
+    /// What is mounted where, in one mount namespace (`vfs::mount`).
+    Mounts,
+    /// The names in one directory (`vfs::dentry`); two of them parent before child.
+    Dentry,
+    /// State of an overlay inode: copy-up (`fs::overlay`).
+    Overlay,
+    /// epoll's interest list (`fs::epoll`); nested epolls are outer before inner.
+    Epoll,
+    /// A socket's state (`net`); two sockets are ordered by address.
+    Socket,
+    /// A terminal's line discipline and its queues (`fs::tty`).
+    Tty,
+    /// SysV and POSIX IPC registries (`ipc`).
+    Ipc,
+    /// The process tree: thread groups, process groups, sessions, parents and children (`task::tree`).
+    Tree,
+    /// Signal actions and shared pending signals of a thread group (`task::signal`).
+    Signal,
+    /// A task's own fields that other tasks may read: credentials, name, namespaces (`task`).
+    Task,
+    /// Working directory, root and umask (`vfs::fs_context`).
+    FsContext,
+    /// A table of open files (`vfs::fd_table`).
+    FdTable,
+    /// Futex buckets (`futex`).
+    Futex,
+    /// The address space: VMAs (`mm`).
+    Mm,
+    /// The state of an inode: size, attributes, data of memory file systems. Taken under Mm by page faults (`fs`).
+    Inode,
+    /// Data structures inside an inode or a file: pipe buffers, queues, caches of attributes (`fs`).
+    InodeData,
+    /// Who has mapped an inode (`mm::mappings`).
+    Mappings,
+    /// Free ranges and reference counts of the memory file (`mm::memfile`).
+    MemFile,
+    /// Advisory locks of a file (`vfs::locks`).
+    FileLocks,
+    /// Timers of a thread group (`time`).
+    Timers,
+    /// The timer wheel of the sandbox (`time`).
+    TimerQueue,
+    /// A connection to a gofer (`fs::gofer`).
+    Gofer,
+    /// Small tables that call nothing: host names, counters, registries.
+    Leaf,
+}

@@ -1,0 +1,5 @@
+//! Parents and children, process groups, sessions, pid namespaces.
+
+/// All processes.
+#[derive(Debug)]
+pub struct TaskTree {}

@@ -1,0 +1,5 @@
+//! Clocks and timers.
+
+/// The clocks of the sandbox.
+#[derive(Debug)]
+pub struct Clocks {}
