@@ -15,4 +15,4 @@ mod traits;
 
 pub use event::{Access, Event, Exception, SyscallArgs};
 pub use regs::{FpuState, Regs};
-pub use traits::{AddressSpace, Context, Interrupter, MapOp, Platform, PlatformError, Prot, Resume};
+pub use traits::{AddressSpace, Context, Interrupter, MapOp, Platform, PlatformError, Prot, Resume, Sharing};

@@ -48,14 +48,24 @@ pub trait Context: Debug + Send {
     /// refuse (reserved bits of mxcsr or of the XSAVE header) are made valid, as Linux does when it returns from a signal.
     fn set_fpu(&mut self, state: Option<&FpuState>) -> Result<(), PlatformError>;
 
-    /// A new context with a copy of the registers and FPU state, for `clone`.
-    fn duplicate(&mut self) -> Result<Box<dyn Context>, PlatformError>;
+    /// A new context with a copy of the registers and FPU state, for `clone`. With [`Sharing::Space`] the platform makes
+    /// ready, here and now, what a second thread of this address space needs: EAGAIN if the host has no process left.
+    fn duplicate(&mut self, sharing: Sharing) -> Result<Box<dyn Context>, PlatformError>;
 
     /// A handle that makes `run` return [`Event::Interrupted`].
     fn interrupter(&self) -> Interrupter;
 
     /// Gives up what the context holds in the address space it last ran in (execve, exit). Registers stay.
     fn detach(&mut self);
+}
+
+/// What a duplicate of a context is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    /// It will run in the address space that the original last ran in (`CLONE_VM`).
+    Space,
+    /// It will run in an address space of its own (`fork`).
+    Nothing,
 }
 
 /// What the last event left to apply before application code goes on.

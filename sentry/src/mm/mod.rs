@@ -50,13 +50,21 @@ impl MemoryManager {
 
     /// Lets `f` read the beginning of `slice` as one piece of contiguous host memory; returns what `f` returned and how
     /// long the piece was.
-    pub fn with_slice(&self, slice: UserSlice, f: &mut dyn FnMut(HostSlice<'_>) -> Result<usize>) -> Result<(usize, usize)> {
+    pub fn with_slice(
+        &self,
+        slice: UserSlice,
+        f: &mut dyn FnMut(HostSlice<'_>) -> Result<usize>,
+    ) -> Result<(usize, usize)> {
         let _ = (slice, f);
         todo!()
     }
 
     /// Lets `f` write the beginning of `slice`; as [`Self::with_slice`], with copy-on-write resolved.
-    pub fn with_slice_mut(&self, slice: UserSlice, f: &mut dyn FnMut(HostSlice<'_>) -> Result<usize>) -> Result<(usize, usize)> {
+    pub fn with_slice_mut(
+        &self,
+        slice: UserSlice,
+        f: &mut dyn FnMut(HostSlice<'_>) -> Result<usize>,
+    ) -> Result<(usize, usize)> {
         let _ = (slice, f);
         todo!()
     }

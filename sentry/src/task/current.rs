@@ -70,7 +70,13 @@ impl CurrentTask {
 
     /// Waits until `attempt` no longer fails with EAGAIN. It is made first, and again whenever `queue` tells one of the
     /// events in `mask`. A signal ends the wait with [`Restart::Sys`], the deadline with ETIMEDOUT.
-    pub fn wait_on<T>(&self, queue: &WaitQueue, mask: u32, deadline: Option<Instant>, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
+    pub fn wait_on<T>(
+        &self,
+        queue: &WaitQueue,
+        mask: u32,
+        deadline: Option<Instant>,
+        mut attempt: impl FnMut() -> Result<T>,
+    ) -> Result<T> {
         match attempt() {
             Err(e) if e.is(Errno::EAGAIN) => {}
             other => return other,

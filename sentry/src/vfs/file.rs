@@ -127,7 +127,12 @@ impl File {
     /// A new description. O_CREAT, O_EXCL, O_NOCTTY, O_TRUNC and O_CLOEXEC are not kept.
     #[must_use]
     pub fn new(ops: Arc<dyn FileOps>, path: Path, flags: OpenFlags) -> Arc<Self> {
-        let kept = flags - (OpenFlags::O_CREAT | OpenFlags::O_EXCL | OpenFlags::O_NOCTTY | OpenFlags::O_TRUNC | OpenFlags::O_CLOEXEC);
+        let kept = flags
+            - (OpenFlags::O_CREAT
+                | OpenFlags::O_EXCL
+                | OpenFlags::O_NOCTTY
+                | OpenFlags::O_TRUNC
+                | OpenFlags::O_CLOEXEC);
         Arc::new(Self { ops, path, flags: AtomicU32::new(kept.bits()), pos: Mutex::new(0) })
     }
 

@@ -173,7 +173,15 @@ pub trait Inode: Any + Debug + Send + Sync {
 
     /// Renames `name` (which is `child`) to `new_name` in `new_dir`, replacing `replaced` if there is one; with `exchange`
     /// the two swap places. The VFS has checked types, ancestry and NOREPLACE; ENOTEMPTY is checked here.
-    fn rename(&self, name: &[u8], child: &Arc<dyn Inode>, new_dir: &Arc<dyn Inode>, new_name: &[u8], replaced: Option<&Arc<dyn Inode>>, exchange: bool) -> Result<()> {
+    fn rename(
+        &self,
+        name: &[u8],
+        child: &Arc<dyn Inode>,
+        new_dir: &Arc<dyn Inode>,
+        new_name: &[u8],
+        replaced: Option<&Arc<dyn Inode>>,
+        exchange: bool,
+    ) -> Result<()> {
         let _ = (name, child, new_dir, new_name, replaced, exchange);
         err(Errno::EPERM)
     }

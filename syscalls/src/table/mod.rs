@@ -44,7 +44,11 @@ macro_rules! syscall_table {
 pub(crate) use syscall_table;
 
 /// What an absent call does: it is counted and logged once, and fails with its errno.
-fn absent(task: &mut sentry::task::CurrentTask, args: &sentry::platform::SyscallArgs, errno: abi::Errno) -> sentry::error::SysResult {
+fn absent(
+    task: &mut sentry::task::CurrentTask,
+    args: &sentry::platform::SyscallArgs,
+    errno: abi::Errno,
+) -> sentry::error::SysResult {
     task.kernel().stubs.hit(args.nr);
     sentry::error::err(errno)
 }
