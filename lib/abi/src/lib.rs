@@ -7,16 +7,27 @@
 mod names;
 
 pub mod addr;
+pub mod capability;
+pub mod elf;
+pub mod epoll;
 pub mod errno;
 pub mod fcntl;
+pub mod futex;
 pub mod limits;
 pub mod mman;
+pub mod poll;
+pub mod prctl;
+pub mod resource;
 pub mod sched;
+pub mod sigframe;
+pub mod siginfo;
+pub mod signal;
 pub mod stat;
 pub mod statfs;
 pub mod syscall_nr;
 pub mod time;
 pub mod uio;
+pub mod wait;
 
 pub use addr::{PAGE_SHIFT, PAGE_SIZE, TASK_SIZE, UserAddr, UserRange};
 pub use errno::Errno;
