@@ -1,0 +1,261 @@
+//! The side that asks: a blocking client that many threads may use at once.
+//!
+//! A call holds the connection for its whole round trip, under one mutex, which is the innermost lock of whoever calls:
+//! nothing is called back while it is held. Fids that are no longer needed are queued and sent along with the next
+//! call, so that dropping a [`FidHandle`] never waits.
+//!
+//! [`Client`] hides the dialect: each operation is one message of the extended dialect or a few of the plain one.
+
+mod create;
+mod data;
+mod fids;
+mod tree;
+mod xattr;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use abi::Errno;
+use parking_lot::Mutex;
+
+pub use self::create::{Creation, Owner};
+pub use self::data::OpenFile;
+pub use self::fids::FidHandle;
+use self::fids::FidPool;
+pub use self::tree::{Entry, ListedEntry};
+use crate::message::{Message, RLERROR, Request, Rlerror, Tattach, Tclunk, Tforget, Tversion, decode_body};
+use crate::transport::{FrameReader, Transport, encode};
+use crate::types::{Fid, Tag};
+use crate::version::{Dialect, MIN_MSIZE};
+use crate::wire::{DecodeError, List, MAX_LIST, Str};
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The server refused.
+    #[error("server: {0}")]
+    Refused(#[from] Errno),
+    /// The connection is gone, or was given up after a breach of the protocol.
+    #[error("connection lost")]
+    Lost,
+    /// The server broke the protocol or the stream failed; the connection is given up.
+    #[error("connection: {0}")]
+    Io(#[from] io::Error),
+    /// The server answered with something that does not decode; the connection is given up.
+    #[error("answer: {0}")]
+    Decode(#[from] DecodeError),
+    /// The server knows no dialect that we know.
+    #[error("server speaks no 9P2000.L")]
+    Version,
+}
+
+impl ClientError {
+    /// What an application is told.
+    #[must_use]
+    pub fn errno(&self) -> Errno {
+        match self {
+            Self::Refused(errno) => *errno,
+            _ => Errno::EIO,
+        }
+    }
+}
+
+impl From<ClientError> for Errno {
+    fn from(error: ClientError) -> Self {
+        error.errno()
+    }
+}
+
+/// Result of a call.
+pub type Result<T> = std::result::Result<T, ClientError>;
+
+/// What a client asks of a session.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientOptions<'a> {
+    /// The newest dialect to offer.
+    pub dialect: Dialect,
+    /// The largest message to offer.
+    pub msize: u32,
+    /// Who attaches, for servers that ask.
+    pub uname: &'a str,
+    /// The same as a number.
+    pub uid: u32,
+    /// Which of the server's trees.
+    pub aname: &'a str,
+}
+
+impl Default for ClientOptions<'_> {
+    fn default() -> Self {
+        Self { dialect: Dialect::Extended, msize: 128 << 10, uname: "root", uid: 0, aname: "/" }
+    }
+}
+
+/// A session with a server.
+pub struct Client {
+    transport: Box<dyn Transport>,
+    link: Mutex<Link>,
+    fids: FidPool,
+    dialect: Dialect,
+    msize: usize,
+    calls: AtomicU64,
+}
+
+/// What a round trip needs for itself.
+#[derive(Debug, Default)]
+struct Link {
+    reader: FrameReader,
+    out: Vec<u8>,
+    fds: VecDeque<OwnedFd>,
+    broken: bool,
+}
+
+const CALL_TAG: Tag = Tag(0);
+const FORGET_TAG: Tag = Tag(1);
+
+/// Most fids that one call forgets on its way.
+const MAX_FORGET: usize = 256;
+
+impl Client {
+    /// Negotiates the dialect and attaches. The handle is that of the tree's root.
+    pub fn connect(transport: Box<dyn Transport>, options: &ClientOptions<'_>) -> Result<(Arc<Self>, FidHandle)> {
+        let mut client = Self {
+            transport,
+            link: Mutex::default(),
+            fids: FidPool::default(),
+            dialect: Dialect::Plain,
+            msize: usize::try_from(options.msize.max(MIN_MSIZE)).map_err(|_| ClientError::Version)?,
+            calls: AtomicU64::new(0),
+        };
+        let ask = Tversion { msize: options.msize, version: Str(options.dialect.version().as_bytes()) };
+        let (dialect, msize) = client.call_tagged(Tag::NONE, &ask, |r, _| (Dialect::answered(r.version), r.msize))?;
+        client.dialect = dialect.filter(|d| *d <= options.dialect).ok_or(ClientError::Version)?;
+        let msize = Some(msize).filter(|m| (MIN_MSIZE..=options.msize).contains(m)).ok_or(ClientError::Version)?;
+        client.msize = usize::try_from(msize).map_err(|_| ClientError::Version)?;
+        let client = Arc::new(client);
+        let root = FidHandle::new(&client)?;
+        client.call(
+            &Tattach {
+                fid: root.fid(),
+                afid: Fid::NONE,
+                uname: Str(options.uname.as_bytes()),
+                aname: Str(options.aname.as_bytes()),
+                uid: options.uid,
+            },
+            |_, _| (),
+        )?;
+        Ok((client, root))
+    }
+
+    /// The dialect that was settled.
+    #[must_use]
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// How many round trips there have been.
+    #[must_use]
+    pub fn round_trips(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    /// Sends a request, waits for its answer and hands that to `then`, which must not block.
+    pub fn call<Q: Request, R>(&self, ask: &Q, then: impl FnOnce(Q::Reply<'_>, Option<OwnedFd>) -> R) -> Result<R> {
+        self.call_tagged(CALL_TAG, ask, then)
+    }
+
+    fn call_tagged<Q: Request, R>(
+        &self,
+        tag: Tag,
+        ask: &Q,
+        then: impl FnOnce(Q::Reply<'_>, Option<OwnedFd>) -> R,
+    ) -> Result<R> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        let mut link = self.link.lock();
+        if link.broken {
+            return Err(ClientError::Lost);
+        }
+        let link = &mut *link;
+        link.out.clear();
+        let forgotten = self.fids.take_forgotten(MAX_FORGET);
+        let extra = self.put_forgotten(&mut link.out, &forgotten);
+        if encode(&mut link.out, tag, ask, self.msize).is_err() {
+            self.fids.put_back(forgotten);
+            return Err(Errno::ENAMETOOLONG.into());
+        }
+        let result = self.exchange(link, tag, extra, then);
+        self.fids.free(forgotten);
+        if !matches!(result, Ok(_) | Err(ClientError::Refused(_))) {
+            link.broken = true;
+        }
+        result
+    }
+
+    /// Sends what `link.out` holds and reads `extra` answers that nobody waits for, then the one to `tag`.
+    fn exchange<'l, P, R>(
+        &self,
+        link: &'l mut Link,
+        tag: Tag,
+        extra: usize,
+        then: impl FnOnce(P, Option<OwnedFd>) -> R,
+    ) -> Result<R>
+    where
+        P: Message + crate::Wire<'l>,
+    {
+        let Link { reader, fds, out, .. } = link;
+        self.transport.send(out, None)?;
+        fds.clear();
+        for _ in 0..extra {
+            let frame = reader.next(&*self.transport, fds, self.msize)?.ok_or(ClientError::Lost)?;
+            if frame.tag != FORGET_TAG {
+                return Err(DecodeError::Unexpected.into());
+            }
+        }
+        let frame = reader.next(&*self.transport, fds, self.msize)?.ok_or(ClientError::Lost)?;
+        if frame.tag != tag {
+            return Err(DecodeError::Unexpected.into());
+        }
+        if frame.kind == RLERROR {
+            let Rlerror { ecode } = decode_body(frame.body)?;
+            return Err(Errno::from_raw(i32::try_from(ecode).unwrap_or(0)).into());
+        }
+        if frame.kind != P::TYPE {
+            return Err(DecodeError::Unexpected.into());
+        }
+        Ok(then(decode_body(frame.body)?, fds.pop_front()))
+    }
+
+    /// Appends the messages that forget `fids`; tells how many answers they will have.
+    fn put_forgotten(&self, out: &mut Vec<u8>, fids: &[Fid]) -> usize {
+        // These are a few bytes each and always fit.
+        match self.dialect {
+            Dialect::Extended => fids
+                .chunks(MAX_LIST)
+                .map(|c| encode(out, FORGET_TAG, &Tforget { fids: List::Slice(c) }, self.msize))
+                .flatten()
+                .count(),
+            Dialect::Plain => {
+                fids.iter().map(|&fid| encode(out, FORGET_TAG, &Tclunk { fid }, self.msize)).flatten().count()
+            }
+        }
+    }
+
+    /// How much data one message may carry.
+    fn max_data(&self) -> usize {
+        // Twrite has the most before its data: header, fid, offset, count.
+        self.msize - 24
+    }
+
+    fn extended(&self) -> bool {
+        self.dialect == Dialect::Extended
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("dialect", &self.dialect).field("msize", &self.msize).finish_non_exhaustive()
+    }
+}

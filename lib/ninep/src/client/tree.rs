@@ -1,0 +1,220 @@
+//! Names: lookup, listing, links, renames, removal, attributes.
+
+use std::sync::Arc;
+
+use abi::Errno;
+
+use super::{Client, FidHandle, Result};
+use crate::attr::{SetAttr, Stat, StatFs};
+use crate::dirent::{self, Dirent, DirentStat};
+use crate::flags::{AttrMask, RenameFlags, UnlinkFlags};
+use crate::message::{
+    Step, Tgetattr, Tlink, Tlistdir, Treaddir, Treadlink, Trename2, Trenameat, Tsetattr, Tsetstat, Tstatfs, Tstatx,
+    Tunlinkat, Twalk, Twalkattr,
+};
+use crate::name::Name;
+use crate::wire::List;
+
+/// Type bits of a mode, and that of a symbolic link.
+const S_IFMT: u32 = 0o170_000;
+const S_IFLNK: u32 = 0o120_000;
+
+/// A file that was looked up or made.
+#[derive(Debug)]
+pub struct Entry {
+    /// Its fid.
+    pub fid: FidHandle,
+    /// Its attributes.
+    pub stat: Stat,
+    /// Its target, if it is a symbolic link.
+    pub target: Option<Box<[u8]>>,
+}
+
+/// An entry of a directory that was listed.
+#[derive(Clone, Debug)]
+pub struct ListedEntry {
+    /// Its name.
+    pub name: Box<[u8]>,
+    /// Its inode number.
+    pub ino: u64,
+    /// `DT_*` of readdir(3).
+    pub kind: u8,
+    /// Its attributes, from servers that tell them in passing.
+    pub stat: Option<Stat>,
+}
+
+impl Client {
+    /// The file called `name` in `dir`.
+    pub fn lookup(self: &Arc<Self>, dir: &FidHandle, name: Name<'_>) -> Result<Entry> {
+        let fid = FidHandle::new(self)?;
+        if self.extended() {
+            let steps = [Step { newfid: fid.fid(), name }];
+            let found = self.call(&Twalkattr { fid: dir.fid(), steps: List::Slice(&steps) }, |r, _| {
+                let found = r.found.iter().next().map(|f| (f.stat, Box::<[u8]>::from(f.target.0)));
+                found.ok_or_else(|| Errno::from_raw(i32::try_from(r.stopped).unwrap_or(0)))
+            })?;
+            let (stat, target) = found?;
+            return Ok(Entry { fid, stat, target: is_link(&stat).then_some(target) });
+        }
+        self.walk_to(dir, &[name], &fid)?;
+        self.finish_entry(fid)
+    }
+
+    /// Walks down several names; gives what was found, and the errno of the step that was not.
+    pub fn lookup_path(self: &Arc<Self>, dir: &FidHandle, names: &[Name<'_>]) -> Result<(Vec<Entry>, Option<Errno>)> {
+        let mut entries: Vec<Entry> = Vec::with_capacity(names.len());
+        if !self.extended() {
+            for name in names {
+                let from = entries.last().map_or(dir, |e| &e.fid);
+                match self.lookup(from, *name) {
+                    Ok(entry) => entries.push(entry),
+                    Err(super::ClientError::Refused(errno)) => return Ok((entries, Some(errno))),
+                    Err(error) => return Err(error),
+                }
+            }
+            return Ok((entries, None));
+        }
+        let mut fids = Vec::with_capacity(names.len());
+        let mut steps = Vec::with_capacity(names.len());
+        for name in names {
+            let fid = FidHandle::new(self)?;
+            steps.push(Step { newfid: fid.fid(), name: *name });
+            fids.push(fid);
+        }
+        let (found, stopped) = self.call(&Twalkattr { fid: dir.fid(), steps: List::Slice(&steps) }, |r, _| {
+            let found: Vec<_> = r.found.iter().map(|f| (f.stat, Box::<[u8]>::from(f.target.0))).collect();
+            (found, r.stopped)
+        })?;
+        for (fid, (stat, target)) in fids.into_iter().zip(found) {
+            entries.push(Entry { fid, stat, target: is_link(&stat).then_some(target) });
+        }
+        let complete = entries.len() == names.len();
+        Ok((entries, (!complete).then(|| Errno::from_raw(i32::try_from(stopped).unwrap_or(0)))))
+    }
+
+    /// Makes `to` stand for what `names` lead to from `from`; for the same file if there are none.
+    pub(super) fn walk_to(&self, from: &FidHandle, names: &[Name<'_>], to: &FidHandle) -> Result<()> {
+        let ask = Twalk { fid: from.fid(), newfid: to.fid(), names: List::Slice(names) };
+        let walked = self.call(&ask, |r, _| r.qids.len())?;
+        if walked == names.len() { Ok(()) } else { Err(Errno::ENOENT.into()) }
+    }
+
+    /// Asks for what an [`Entry`] holds, message by message.
+    pub(super) fn finish_entry(&self, fid: FidHandle) -> Result<Entry> {
+        let stat = self.stat(&fid)?;
+        let target = if is_link(&stat) { Some(self.readlink(&fid)?) } else { None };
+        Ok(Entry { fid, stat, target })
+    }
+
+    /// Attributes of a file.
+    pub fn stat(&self, fid: &FidHandle) -> Result<Stat> {
+        if self.extended() {
+            return self.call(&Tstatx { fid: fid.fid() }, |r, _| r.stat);
+        }
+        let mask = AttrMask::BASIC | AttrMask::BTIME;
+        self.call(&Tgetattr { fid: fid.fid(), mask }, |r, _| Stat::from(&r.attr))
+    }
+
+    /// Sets attributes, and tells what they are then.
+    pub fn set_attr(&self, fid: &FidHandle, attr: SetAttr) -> Result<Stat> {
+        if self.extended() {
+            return self.call(&Tsetstat { fid: fid.fid(), attr }, |r, _| r.stat);
+        }
+        self.call(&Tsetattr { fid: fid.fid(), attr }, |_, _| ())?;
+        self.stat(fid)
+    }
+
+    /// Attributes of the filesystem.
+    pub fn statfs(&self, fid: &FidHandle) -> Result<StatFs> {
+        self.call(&Tstatfs { fid: fid.fid() }, |r, _| r.stat)
+    }
+
+    /// Target of a symbolic link.
+    pub fn readlink(&self, fid: &FidHandle) -> Result<Box<[u8]>> {
+        self.call(&Treadlink { fid: fid.fid() }, |r, _| r.target.0.into())
+    }
+
+    /// All entries of a directory but `.` and `..`.
+    pub fn list(self: &Arc<Self>, dir: &FidHandle) -> Result<Vec<ListedEntry>> {
+        if self.extended() { self.list_extended(dir) } else { self.list_plain(dir) }
+    }
+
+    fn list_extended(&self, dir: &FidHandle) -> Result<Vec<ListedEntry>> {
+        let mut all = Vec::new();
+        let mut offset = 0;
+        let count = u32::try_from(self.max_data()).unwrap_or(u32::MAX);
+        loop {
+            let next = self.call(&Tlistdir { fid: dir.fid(), offset, count }, |r, _| -> Result<Option<u64>> {
+                let mut next = None;
+                for entry in dirent::entries::<DirentStat<'_>>(r.data.0) {
+                    let DirentStat { offset, name, stat } = entry?;
+                    let kind = u8::try_from((stat.mode & S_IFMT) >> 12).unwrap_or(0);
+                    all.push(ListedEntry { name: name.as_bytes().into(), ino: stat.ino, kind, stat: Some(stat) });
+                    next = Some(offset);
+                }
+                Ok(next)
+            })??;
+            match next {
+                Some(next) => offset = next,
+                None => return Ok(all),
+            }
+        }
+    }
+
+    fn list_plain(self: &Arc<Self>, dir: &FidHandle) -> Result<Vec<ListedEntry>> {
+        let open = FidHandle::new(self)?;
+        self.walk_to(dir, &[], &open)?;
+        self.lopen(&open, crate::flags::OpenFlags::DIRECTORY)?;
+        let mut all = Vec::new();
+        let mut offset = 0;
+        let count = u32::try_from(self.max_data()).unwrap_or(u32::MAX);
+        loop {
+            let next = self.call(&Treaddir { fid: open.fid(), offset, count }, |r, _| -> Result<Option<u64>> {
+                let mut next = None;
+                for entry in dirent::entries::<Dirent<'_>>(r.data.0) {
+                    let Dirent { qid, offset, kind, name } = entry?;
+                    next = Some(offset);
+                    if Name::new(name.0).is_ok() {
+                        all.push(ListedEntry { name: name.0.into(), ino: qid.path, kind, stat: None });
+                    }
+                }
+                Ok(next)
+            })??;
+            match next {
+                Some(next) => offset = next,
+                None => return Ok(all),
+            }
+        }
+    }
+
+    /// Gives `file` another name.
+    pub fn link(&self, file: &FidHandle, dir: &FidHandle, name: Name<'_>) -> Result<()> {
+        self.call(&Tlink { dfid: dir.fid(), fid: file.fid(), name }, |_, _| ())
+    }
+
+    /// Removes a name.
+    pub fn unlink(&self, dir: &FidHandle, name: Name<'_>, flags: UnlinkFlags) -> Result<()> {
+        self.call(&Tunlinkat { dfid: dir.fid(), name, flags }, |_, _| ())
+    }
+
+    /// Moves a name. Flags need the extended dialect: EINVAL without, as from a filesystem that knows none.
+    pub fn rename(
+        &self,
+        (olddir, oldname): (&FidHandle, Name<'_>),
+        (newdir, newname): (&FidHandle, Name<'_>),
+        flags: RenameFlags,
+    ) -> Result<()> {
+        let (olddir, newdir) = (olddir.fid(), newdir.fid());
+        if self.extended() {
+            self.call(&Trename2 { olddir, oldname, newdir, newname, flags }, |_, _| ())
+        } else if flags.is_empty() {
+            self.call(&Trenameat { olddir, oldname, newdir, newname }, |_, _| ())
+        } else {
+            Err(Errno::EINVAL.into())
+        }
+    }
+}
+
+fn is_link(stat: &Stat) -> bool {
+    stat.mode & S_IFMT == S_IFLNK
+}

@@ -1,0 +1,68 @@
+//! Directory entries, as they are packed into the data of `Rreaddir` and `Rlistdir`.
+
+use crate::attr::Stat;
+use crate::name::Name;
+use crate::types::Qid;
+use crate::wire::{DecodeError, Reader, Str, Wire, Writer};
+
+/// An entry of `Rreaddir`. Servers of the plain dialect list `.` and `..` too, so the name is any string.
+#[derive(Clone, Copy, Debug)]
+pub struct Dirent<'a> {
+    /// The file.
+    pub qid: Qid,
+    /// Where to go on reading after this entry.
+    pub offset: u64,
+    /// `DT_*` of readdir(3).
+    pub kind: u8,
+    /// Its name.
+    pub name: Str<'a>,
+}
+
+impl<'a> Wire<'a> for Dirent<'a> {
+    fn get(r: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        Ok(Self { qid: Wire::get(r)?, offset: Wire::get(r)?, kind: Wire::get(r)?, name: Wire::get(r)? })
+    }
+    fn put(&self, w: &mut Writer<'_>) {
+        self.qid.put(w);
+        self.offset.put(w);
+        self.kind.put(w);
+        self.name.put(w);
+    }
+}
+
+/// An entry of `Rlistdir`; never `.` or `..`.
+#[derive(Clone, Copy, Debug)]
+pub struct DirentStat<'a> {
+    /// Where to go on reading after this entry.
+    pub offset: u64,
+    /// Its name.
+    pub name: Name<'a>,
+    /// Its attributes.
+    pub stat: Stat,
+}
+
+impl<'a> Wire<'a> for DirentStat<'a> {
+    fn get(r: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        Ok(Self { offset: Wire::get(r)?, name: Wire::get(r)?, stat: Wire::get(r)? })
+    }
+    fn put(&self, w: &mut Writer<'_>) {
+        self.offset.put(w);
+        self.name.put(w);
+        self.stat.put(w);
+    }
+}
+
+/// The entries in `data`, up to the first that is malformed, which is given as an error.
+pub fn entries<'a, T: Wire<'a>>(data: &'a [u8]) -> impl Iterator<Item = Result<T, DecodeError>> {
+    let mut reader = Reader::new(data);
+    std::iter::from_fn(move || {
+        if reader.is_empty() {
+            return None;
+        }
+        let entry = T::get(&mut reader);
+        if entry.is_err() {
+            reader = Reader::new(&[]);
+        }
+        Some(entry)
+    })
+}
