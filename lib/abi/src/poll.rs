@@ -5,6 +5,20 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::names::flags;
 
+// The events as 32-bit masks, the form in which readiness travels inside the kernel and to epoll(7).
+pub const POLLIN: u32 = 0x1;
+pub const POLLPRI: u32 = 0x2;
+pub const POLLOUT: u32 = 0x4;
+pub const POLLERR: u32 = 0x8;
+pub const POLLHUP: u32 = 0x10;
+pub const POLLNVAL: u32 = 0x20;
+pub const POLLRDNORM: u32 = 0x40;
+pub const POLLRDBAND: u32 = 0x80;
+pub const POLLWRNORM: u32 = 0x100;
+pub const POLLWRBAND: u32 = 0x200;
+pub const POLLMSG: u32 = 0x400;
+pub const POLLRDHUP: u32 = 0x2000;
+
 flags! {
     /// Events of a descriptor. epoll(7) uses the same bits.
     pub struct PollEvents: u16 {
