@@ -28,13 +28,13 @@ enum Dst<'a> {
 }
 
 /// Where a write takes its bytes from. It advances as bytes are taken.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct IoSrc<'a> {
     from: Src<'a>,
     done: usize,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Src<'a> {
     User { mm: &'a MemoryManager, cursor: Cursor<'a> },
     Kernel(&'a [u8]),
@@ -188,6 +188,17 @@ impl<'a> IoSrc<'a> {
     pub fn take_exact(&mut self, bytes: &mut [u8]) -> Result<()> {
         let n = self.take(bytes)?;
         if n == bytes.len() { Ok(()) } else { Err(Errno::EFAULT.into()) }
+    }
+
+    /// Takes all that is left without looking at it; returns how much that was.
+    pub fn skip_rest(&mut self) -> usize {
+        let n = self.remaining();
+        if let Src::User { cursor, .. } = &mut self.from {
+            cursor.iov = &[];
+            cursor.offset = 0;
+        }
+        self.done += n;
+        n
     }
 
     /// Lets `f` read from the source piece by piece, up to `limit` bytes in all; the counterpart of [`IoDst::fill`].

@@ -31,6 +31,8 @@ lock_order! {
     Mounts,
     /// The names in one directory (`vfs::dentry`); two of them parent before child.
     Dentry,
+    /// A pipe's buffer; two pipes are ordered by address. Held by splice(2) over the other file's read or write (`fs::pipe`).
+    Pipe,
     /// State of an overlay inode: copy-up (`fs::overlay`).
     Overlay,
     /// epoll's interest list (`fs::epoll`); nested epolls are outer before inner.
@@ -71,6 +73,10 @@ lock_order! {
     TimerQueue,
     /// A connection to a gofer (`fs::gofer`).
     Gofer,
+    /// The text of an open procfs file (`fs::pseudo`).
+    PseudoText,
+    /// epoll's list of ready items: taken by wake-ups, whatever their source holds (`fs::epoll`).
+    EpollReady,
     /// Small tables that call nothing: host names, counters, registries.
     Leaf,
 }

@@ -35,6 +35,12 @@ impl EpollEvents {
         Self::from_bits_retain(0x1 | 0x4 | 0x8 | 0x10 | 0x2000_0000 | 0x8000_0000 | 0x1000_0000);
 }
 
+/// The bits of [`EpollEvents::PRIVATE_BITS`] as plain numbers.
+pub const EPOLLEXCLUSIVE: u32 = 1 << 28;
+pub const EPOLLWAKEUP: u32 = 1 << 29;
+pub const EPOLLONESHOT: u32 = 1 << 30;
+pub const EPOLLET: u32 = 1 << 31;
+
 /// `struct epoll_event`, packed on x86-64.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C, packed)]

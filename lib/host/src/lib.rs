@@ -4,3 +4,4 @@
 //! unsafe block says which invariant of its module makes it sound.
 
 pub mod mem;
+pub mod random;

@@ -46,6 +46,18 @@ impl<'a> HostSlice<'a> {
         Self { len: self.len.min(len), ..self }
     }
 
+    /// Without the first `len` bytes.
+    #[must_use]
+    pub fn skip(&self, len: usize) -> HostSlice<'_> {
+        let len = len.min(self.len);
+        HostSlice {
+            start: self.start.wrapping_add(len),
+            len: self.len - len,
+            writable: self.writable,
+            life: PhantomData,
+        }
+    }
+
     /// Copies from `bytes` as much as fits; returns how much.
     pub fn write(&self, bytes: &[u8]) -> Result<usize, Errno> {
         let _ = bytes;

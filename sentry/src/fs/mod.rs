@@ -1,1 +1,8 @@
-//! fs
+//! The file systems and the kinds of files that are not on one.
+
+pub mod device;
+pub mod epoll;
+pub mod eventfd;
+pub mod pipe;
+pub mod poll;
+pub mod pseudo;

@@ -96,6 +96,20 @@ impl CurrentTask {
         result
     }
 
+    /// The task as something a wait queue can wake.
+    #[must_use]
+    pub fn as_wake(&self) -> Arc<dyn sync::Wake> {
+        Arc::clone(&self.task) as Arc<dyn sync::Wake>
+    }
+
+    /// Forgets earlier wake-ups, before a condition is tested and [`Self::park`] called.
+    pub fn reset_wake(&self) {
+        self.task.parker.reset();
+    }
+
+    /// Raises SIGPIPE for this thread, as a write to a pipe or socket without readers does.
+    pub fn raise_sigpipe(&self) {}
+
     /// Sleeps until the parker is woken; `Parker::reset` was called before the condition was tested.
     pub fn park(&self, deadline: Option<Instant>) -> Result<()> {
         if self.interrupted() {

@@ -5,8 +5,8 @@
 
 use std::any::Any;
 use std::fmt::Debug;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Weak};
 
 use abi::Errno;
 use abi::fcntl::OpenFlags;
@@ -15,7 +15,7 @@ use sync::{Mutex, WaitQueue};
 use super::Path;
 use crate::error::{Result, err};
 use crate::io::{IoDst, IoSrc};
-use crate::lock_order::FilePos;
+use crate::lock_order::{FilePos, Leaf};
 use crate::mm::Mappable;
 use crate::task::CurrentTask;
 
@@ -112,8 +112,13 @@ pub trait FileOps: Any + Debug + Send + Sync {
 
 use crate::error::SysResult;
 
+/// Hears when an open file description goes away (epoll forgets its items then).
+pub trait CloseHook: Send + Sync {
+    /// The last reference is being dropped; `file` is still whole.
+    fn closed(&self, file: &File);
+}
+
 /// An open file description (what `struct file` is on Linux).
-#[derive(Debug)]
 pub struct File {
     ops: Arc<dyn FileOps>,
     /// Where it was opened; anonymous files have a path on a pseudo mount (`pipe:[7]`).
@@ -121,6 +126,7 @@ pub struct File {
     /// Access mode and status flags.
     flags: AtomicU32,
     pos: Mutex<u64, FilePos>,
+    close_hooks: Mutex<Vec<Weak<dyn CloseHook>>, Leaf>,
 }
 
 impl File {
@@ -133,7 +139,13 @@ impl File {
                 | OpenFlags::O_NOCTTY
                 | OpenFlags::O_TRUNC
                 | OpenFlags::O_CLOEXEC);
-        Arc::new(Self { ops, path, flags: AtomicU32::new(kept.bits()), pos: Mutex::new(0) })
+        Arc::new(Self {
+            ops,
+            path,
+            flags: AtomicU32::new(kept.bits()),
+            pos: Mutex::new(0),
+            close_hooks: Mutex::default(),
+        })
     }
 
     /// What is behind it.
@@ -160,9 +172,32 @@ impl File {
         OpenFlags::from_bits_retain(self.flags.load(Ordering::Relaxed))
     }
 
+    /// Tells `hook` when the description goes away.
+    pub fn on_close(&self, hook: Weak<dyn CloseHook>) {
+        let mut hooks = self.close_hooks.lock();
+        hooks.retain(|hook| hook.strong_count() > 0);
+        hooks.push(hook);
+    }
+
     /// Whether O_NONBLOCK is set.
     #[must_use]
     pub fn nonblocking(&self) -> bool {
         self.flags().contains(OpenFlags::O_NONBLOCK)
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        for hook in std::mem::take(self.close_hooks.get_mut()) {
+            if let Some(hook) = hook.upgrade() {
+                hook.closed(self);
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for File {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("File").field("ops", &self.ops).field("flags", &self.flags()).finish_non_exhaustive()
     }
 }
