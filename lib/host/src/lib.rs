@@ -3,5 +3,6 @@
 //! One of the two crates with `unsafe` (the other is `platform`). What it offers is safe to call with any argument; each
 //! unsafe block says which invariant of its module makes it sound.
 
+pub mod fdpass;
 pub mod mem;
 pub mod random;
