@@ -3,6 +3,10 @@
 //! One of the two crates with `unsafe` (the other is `platform`). What it offers is safe to call with any argument; each
 //! unsafe block says which invariant of its module makes it sound.
 
+mod errno;
 pub mod fdpass;
+mod guard;
+pub mod mapping;
 pub mod mem;
+pub mod memfd;
 pub mod random;

@@ -1,0 +1,107 @@
+//! A host file mapped into this process, to be read and written through [`HostSlice`]s.
+
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use abi::Errno;
+
+use crate::errno::last;
+use crate::guard;
+use crate::mem::HostSlice;
+
+/// A shared mapping of a piece of a file; unmapped when dropped. Its pages may change or vanish at any time: only
+/// [`HostSlice`] touches them.
+#[derive(Debug)]
+pub struct Mapping {
+    // Invariant: `start..start + len` is mapped readable (and writable if `writable`) from `new` to `drop`, and no
+    // reference to its bytes is ever made.
+    start: *mut u8,
+    len: usize,
+    writable: bool,
+}
+
+// SAFETY: the mapping belongs to the process, not to a thread, and is only touched by routines that tolerate races.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// Maps `len` bytes of `fd` at `offset` (page aligned), without reserving memory for them.
+    pub fn new(fd: BorrowedFd<'_>, offset: u64, len: usize, writable: bool) -> Result<Self, Errno> {
+        guard::install();
+        let prot = if writable { libc::PROT_READ | libc::PROT_WRITE } else { libc::PROT_READ };
+        let flags = libc::MAP_SHARED | libc::MAP_NORESERVE;
+        let offset = i64::try_from(offset).map_err(|_| Errno::EINVAL)?;
+        // SAFETY: the kernel chooses an address where nothing is mapped, so nothing of ours changes.
+        let start = unsafe { libc::mmap(std::ptr::null_mut(), len, prot, flags, fd.as_raw_fd(), offset) };
+        if start == libc::MAP_FAILED {
+            return Err(last());
+        }
+        // SAFETY: advice about our own mapping.
+        unsafe {
+            libc::madvise(start, len, libc::MADV_DONTDUMP);
+        }
+        Ok(Self { start: start.cast(), len, writable })
+    }
+
+    /// Bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether it is empty; never.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Whether it may be written.
+    #[must_use]
+    pub fn writable(&self) -> bool {
+        self.writable
+    }
+
+    /// `len` bytes from `at` on, clipped to the mapping.
+    #[must_use]
+    #[inline]
+    pub fn slice(&self, at: usize, len: usize) -> HostSlice<'_> {
+        let at = at.min(self.len);
+        let len = len.min(self.len - at);
+        // SAFETY: clipped to the mapping, which lives as long as `self`; the rest is its invariant.
+        unsafe { HostSlice::from_mapping(self.start.add(at), len, self.writable) }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is ours alone, and slices of it cannot outlive `self`.
+        unsafe {
+            libc::munmap(self.start.cast(), self.len);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Mapping;
+    use crate::memfd;
+    use abi::Errno;
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn a_file_that_became_shorter_is_a_short_count_then_efault() {
+        let fd = memfd::create("test").expect("memfd");
+        memfd::set_len(fd.as_fd(), 8192).expect("grow");
+        let map = Mapping::new(fd.as_fd(), 0, 8192, true).expect("map");
+        assert_eq!(map.slice(0, 8192).write(&[7; 8192]), Ok(8192));
+        memfd::set_len(fd.as_fd(), 4096).expect("shrink");
+        let mut bytes = [0; 8192];
+        assert_eq!(map.slice(0, 8192).read(&mut bytes), Ok(4096));
+        assert_eq!(bytes[4095], 7);
+        assert_eq!(map.slice(4096, 64).read(&mut bytes), Err(Errno::EFAULT));
+        assert_eq!(map.slice(4096, 4).load_u32(), Err(Errno::EFAULT));
+        assert_eq!(map.slice(4096, 4).compare_exchange_u32(0, 1), Err(Errno::EFAULT));
+        assert_eq!(map.slice(4000, 500).zero(), Ok(96));
+        assert!(map.slice(9000, 10).is_empty());
+    }
+}
