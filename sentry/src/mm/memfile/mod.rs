@@ -1,0 +1,480 @@
+//! The memory file: one memfd that holds all memory of a sandbox, used in ranges with reference counts.
+//!
+//! The file is sparse and as long as the address space we could get for it; it is mapped here once, as a whole
+//! (`docs/decisions/0003-memory-file.md`). Its low part serves the kernel's own needs (pages of tmpfs, pipes), found by best
+//! fit; the rest serves address spaces, which ask for ranges next to the ones they have, so that the host can merge their
+//! mappings. Freed ranges go back to the host, but for a few small ones that are zeroed when they are used again.
+//!
+//! Locks: `MemFile`, never held over a host call or a copy. Dropping a [`MemRange`] takes it.
+
+mod extents;
+mod shares;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use abi::{Errno, PAGE_SIZE};
+use host::mapping::Mapping;
+use host::mem::HostSlice;
+use host::memfd;
+use sync::Mutex;
+
+use self::extents::Extents;
+use self::shares::Shares;
+use crate::error::{Result, err};
+use crate::lock_order;
+
+/// How long the file is where the host lets us map that much.
+const LEN: u64 = 1 << 44;
+/// How long it must be at least.
+const MIN_LEN: u64 = 1 << 32;
+/// How far apart address spaces begin in the file, so that each has room to grow next to what it has.
+const ARENA: u64 = 64 << 20;
+/// Freed ranges up to this length may be kept for reuse.
+const KEEP_EACH: u64 = 1 << 20;
+/// How much is kept for reuse in all.
+const KEEP_ALL: u64 = 4 << 20;
+/// Ranges up to this length are zeroed without asking which of their pages exist.
+const ZERO_BLINDLY: u64 = 64 << 10;
+
+/// All memory of a sandbox.
+pub struct MemFile {
+    file: Arc<OwnedFd>,
+    map: Mapping,
+    len: u64,
+    /// Bytes the kernel's own allocations may reach.
+    limit: u64,
+    state: Mutex<State, lock_order::MemFile>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Free ranges of the low part.
+    pool: Extents,
+    /// Free ranges of the rest.
+    arenas: Extents,
+    /// Where the rest begins.
+    border: u64,
+    /// Where the next address space begins.
+    next_arena: u64,
+    shares: Shares,
+    /// Free ranges that still hold old bytes: start to length.
+    stale: BTreeMap<u64, u64>,
+    stale_len: u64,
+    pool_used: u64,
+    used: u64,
+}
+
+/// A page-aligned range of the memory file that its owner keeps alive. Cloning adds a reference; the last drop of a page
+/// gives it back. Parts of a range may be split off and cloned on their own.
+pub struct MemRange {
+    file: Arc<MemFile>,
+    offset: u64,
+    len: u64,
+}
+
+impl MemFile {
+    /// An empty memory file; allocations for the kernel's own use may reach `limit` bytes.
+    pub fn new(limit: u64) -> Result<Arc<Self>> {
+        let fd = memfd::create("runsc-memory")?;
+        let (map, len) = Self::map(&fd)?;
+        memfd::seal_len(fd.as_fd())?;
+        let border = (len / 8).next_multiple_of(ARENA);
+        let (mut pool, mut arenas) = (Extents::default(), Extents::default());
+        // Offset 0 stays unused, so that a forgotten zero is nobody's memory.
+        pool.insert(PAGE_SIZE, border - PAGE_SIZE);
+        arenas.insert(border, len - border);
+        let state = State {
+            pool,
+            arenas,
+            border,
+            next_arena: border,
+            shares: Shares::default(),
+            stale: BTreeMap::new(),
+            stale_len: 0,
+            pool_used: 0,
+            used: 0,
+        };
+        Ok(Arc::new(Self { file: Arc::new(fd), map, len, limit, state: Mutex::new(state) }))
+    }
+
+    /// Makes the file as long as we can map it.
+    fn map(fd: &OwnedFd) -> Result<(Mapping, u64)> {
+        let mut len = LEN;
+        loop {
+            let mapped = usize::try_from(len).map_err(|_| Errno::ENOMEM).and_then(|size| {
+                memfd::set_len(fd.as_fd(), len)?;
+                Mapping::new(fd.as_fd(), 0, size, true)
+            });
+            match mapped {
+                Ok(map) => return Ok((map, len)),
+                Err(e) if len <= MIN_LEN => return err(e),
+                Err(_) => len /= 2,
+            }
+        }
+    }
+
+    /// The host file, to be mapped into address spaces.
+    #[must_use]
+    pub fn file(&self) -> &Arc<OwnedFd> {
+        &self.file
+    }
+
+    /// A contiguous, zeroed range of `len` bytes (a multiple of the page size) for the kernel's own use. ENOMEM when the
+    /// sandbox's limit is reached.
+    pub fn allocate(self: &Arc<Self>, len: u64) -> Result<MemRange> {
+        let len = Self::check_len(len)?;
+        let mut state = self.state.lock();
+        if state.pool_used.saturating_add(len) > self.limit {
+            return err(Errno::ENOMEM);
+        }
+        let offset = state.pool.take_fit(len).or_else(|| state.arenas.take_fit(len)).ok_or(Errno::ENOMEM)?;
+        if offset < state.border {
+            state.pool_used += len;
+        }
+        self.hand_out(state, offset, len)
+    }
+
+    /// A contiguous, zeroed range of `len` bytes for an address space: at offset `want` if that is free, else away from
+    /// others.
+    pub fn allocate_near(self: &Arc<Self>, len: u64, want: Option<u64>) -> Result<MemRange> {
+        let len = Self::check_len(len)?;
+        let mut state = self.state.lock();
+        let offset = match want {
+            Some(at) if state.arenas.take_at(at, len) => at,
+            _ => state.take_arena(len, self.len).ok_or(Errno::ENOMEM)?,
+        };
+        self.hand_out(state, offset, len)
+    }
+
+    /// The bytes at `offset..offset + len` of the file, through our mapping. Whoever asks keeps the range alive.
+    #[must_use]
+    #[inline]
+    pub(crate) fn slice(&self, offset: u64, len: usize) -> HostSlice<'_> {
+        self.map.slice(usize::try_from(offset).unwrap_or(usize::MAX), len)
+    }
+
+    /// Bytes in ranges that are handed out, used or not.
+    #[must_use]
+    pub fn reserved(&self) -> u64 {
+        self.state.lock().used
+    }
+
+    /// Bytes of host memory in use.
+    pub fn resident(&self) -> Result<u64> {
+        Ok(memfd::resident(self.file.as_fd())?)
+    }
+
+    /// Bytes of `offset..offset + len` that are there, the rest reads as zeroes and costs nothing.
+    #[must_use]
+    pub fn resident_in(&self, offset: u64, len: u64) -> u64 {
+        let mut total = 0;
+        self.for_data(offset, len, &mut |at, part| {
+            let _ = at;
+            total += part;
+        });
+        total
+    }
+
+    /// Calls `f` with offset and length of every part of `offset..offset + len` that is there.
+    pub(crate) fn for_data(&self, offset: u64, len: u64, f: &mut dyn FnMut(u64, u64)) {
+        let (mut at, end) = (offset, offset + len);
+        while at < end {
+            let Ok(data) = host::mem::seek_extent(self.file.as_fd(), at, false) else { return };
+            if data >= end {
+                return;
+            }
+            let hole = host::mem::seek_extent(self.file.as_fd(), data, true).unwrap_or(end).min(end);
+            if hole <= data {
+                return;
+            }
+            f(data, hole - data);
+            at = hole;
+        }
+    }
+
+    fn check_len(len: u64) -> Result<u64> {
+        if len == 0 || !len.is_multiple_of(PAGE_SIZE) { err(Errno::EINVAL) } else { Ok(len) }
+    }
+
+    /// Finishes an allocation: accounts for it, and zeroes what a former owner left.
+    fn hand_out(self: &Arc<Self>, mut state: sync::MutexGuard<'_, State>, offset: u64, len: u64) -> Result<MemRange> {
+        state.used += len;
+        let stale = state.take_stale(offset..offset + len);
+        drop(state);
+        let range = MemRange { file: Arc::clone(self), offset, len };
+        for part in stale {
+            self.zero(part.start, part.end - part.start)?;
+        }
+        Ok(range)
+    }
+
+    /// Makes a range read as zeroes, cheaply if little of it is there.
+    pub(crate) fn zero(&self, offset: u64, len: u64) -> Result<()> {
+        if len <= ZERO_BLINDLY {
+            self.zero_bytes(offset, len)
+        } else if len <= KEEP_EACH {
+            let mut result = Ok(());
+            self.for_data(offset, len, &mut |at, part| {
+                if result.is_ok() {
+                    result = self.zero_bytes(at, part);
+                }
+            });
+            result
+        } else {
+            Ok(memfd::punch(self.file.as_fd(), offset, len)?)
+        }
+    }
+
+    fn zero_bytes(&self, offset: u64, len: u64) -> Result<()> {
+        let len = usize::try_from(len).map_err(|_| Errno::ENOMEM)?;
+        // Short only if the host has no memory left for a page.
+        if self.slice(offset, len).zero()? == len { Ok(()) } else { err(Errno::ENOMEM) }
+    }
+
+    /// Gives the pages of a range back to the host; the range stays with its owner and reads as zeroes.
+    pub(crate) fn discard(&self, offset: u64, len: u64) {
+        // Cannot fail on a memfd that we sealed only against resizing; if it does, zeroing is as good.
+        if memfd::punch(self.file.as_fd(), offset, len).is_err() {
+            let _ = self.zero_bytes(offset, len);
+        }
+    }
+
+    fn release(&self, range: Range<u64>) {
+        let mut state = self.state.lock();
+        let mut punch: Vec<Range<u64>> = Vec::new();
+        let State { shares, .. } = &mut *state;
+        let mut freed: Vec<Range<u64>> = Vec::new();
+        shares.remove(range, |part| freed.push(part));
+        for part in freed {
+            let len = part.end - part.start;
+            state.used -= len;
+            if part.start < state.border {
+                state.pool_used -= len.min(state.pool_used);
+            }
+            if len <= KEEP_EACH {
+                state.keep(part);
+            } else {
+                punch.push(part);
+            }
+        }
+        while state.stale_len > KEEP_ALL {
+            let Some((start, len)) = state.stale.pop_first() else { break };
+            state.stale_len -= len;
+            state.take_free(start, len);
+            punch.push(start..start + len);
+        }
+        drop(state);
+        // While they are punched the ranges are neither free nor owned, so nobody sees their old bytes.
+        for part in &punch {
+            self.discard(part.start, part.end - part.start);
+        }
+        if !punch.is_empty() {
+            let mut state = self.state.lock();
+            for part in punch {
+                state.insert_free(part.start, part.end - part.start);
+            }
+        }
+    }
+}
+
+impl State {
+    fn extents(&mut self, offset: u64) -> &mut Extents {
+        if offset < self.border { &mut self.pool } else { &mut self.arenas }
+    }
+
+    fn insert_free(&mut self, start: u64, len: u64) {
+        self.extents(start).insert(start, len);
+    }
+
+    fn take_free(&mut self, start: u64, len: u64) {
+        let taken = self.extents(start).take_at(start, len);
+        debug_assert!(taken, "stale ranges are free");
+    }
+
+    /// Makes a range free that still holds old bytes.
+    fn keep(&mut self, range: Range<u64>) {
+        self.insert_free(range.start, range.end - range.start);
+        self.stale.insert(range.start, range.end - range.start);
+        self.stale_len += range.end - range.start;
+    }
+
+    /// What of `range`, which was free, holds old bytes; no longer known as stale.
+    fn take_stale(&mut self, range: Range<u64>) -> Vec<Range<u64>> {
+        let mut parts = Vec::new();
+        if self.stale.is_empty() {
+            return parts;
+        }
+        while let Some((start, len)) = self.stale.range(..range.end).next_back().map(|(s, l)| (*s, *l)) {
+            let end = start + len;
+            if end <= range.start {
+                break;
+            }
+            self.stale.remove(&start);
+            let common = start.max(range.start)..end.min(range.end);
+            if start < common.start {
+                self.stale.insert(start, common.start - start);
+            }
+            if common.end < end {
+                self.stale.insert(common.end, end - common.end);
+            }
+            self.stale_len -= common.end - common.start;
+            let done = start <= range.start;
+            parts.push(common);
+            if done {
+                break;
+            }
+        }
+        parts
+    }
+
+    /// A place for `len` bytes with room around it.
+    fn take_arena(&mut self, len: u64, file_len: u64) -> Option<u64> {
+        let slot = len.checked_next_multiple_of(ARENA)?;
+        // In the middle, because address spaces grow in both directions.
+        let at = self.next_arena.checked_add((slot - len) / 2 / PAGE_SIZE * PAGE_SIZE)?;
+        if self.next_arena.checked_add(slot)? <= file_len {
+            self.next_arena += slot;
+            if self.arenas.take_at(at, len) {
+                return Some(at);
+            }
+        }
+        self.arenas.take_fit(len).or_else(|| self.pool.take_fit(len))
+    }
+}
+
+impl MemRange {
+    /// Where it is in the memory file.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Bytes.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether it is empty; never.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// One past its last byte in the memory file.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.offset + self.len
+    }
+
+    /// The memory file.
+    #[must_use]
+    pub fn file(&self) -> &Arc<MemFile> {
+        &self.file
+    }
+
+    /// The bytes `at..at+len` of the range, through the sentry's mapping of the file; clipped to the range.
+    #[must_use]
+    pub fn slice(&self, at: u64, len: usize) -> HostSlice<'_> {
+        let at = at.min(self.len);
+        let left = usize::try_from(self.len - at).unwrap_or(usize::MAX);
+        self.file.slice(self.offset + at, len.min(left))
+    }
+
+    /// Another owner of `at..at + len`; both clipped to the range. `None` if that is empty.
+    #[must_use]
+    pub fn part(&self, at: u64, len: u64) -> Option<Self> {
+        let at = at.min(self.len);
+        let len = len.min(self.len - at);
+        if len == 0 {
+            return None;
+        }
+        let offset = self.offset + at;
+        self.file.state.lock().shares.add(offset..offset + len);
+        Some(Self { file: Arc::clone(&self.file), offset, len })
+    }
+
+    /// Keeps the first `at` bytes (a multiple of the page size inside the range) and returns the rest. No page changes
+    /// owners.
+    #[must_use]
+    pub fn split_off(&mut self, at: u64) -> Self {
+        debug_assert!(0 < at && at < self.len, "splits inside");
+        let rest = Self { file: Arc::clone(&self.file), offset: self.offset + at, len: self.len - at };
+        self.len = at;
+        rest
+    }
+
+    /// Appends a range that follows in the file; gives it back if it does not. No page changes owners.
+    pub fn append(&mut self, other: Self) -> Result<(), Self> {
+        if self.end() != other.offset {
+            return Err(other);
+        }
+        self.len += other.len;
+        let mut other = other;
+        other.len = 0;
+        Ok(())
+    }
+
+    /// The longest part around byte `at` of the range that has no other owner: start and end, relative to the range.
+    /// `None` if the page at `at` has another owner.
+    #[must_use]
+    pub fn sole_around(&self, at: u64) -> Option<Range<u64>> {
+        let page = self.offset + at.min(self.len - PAGE_SIZE) / PAGE_SIZE * PAGE_SIZE;
+        let state = self.file.state.lock();
+        let end = state.shares.sole_until(page, self.end());
+        if end == page {
+            return None;
+        }
+        let start = state.shares.sole_from(self.offset, page);
+        Some(start - self.offset..end - self.offset)
+    }
+
+    /// Whether no page of it has another owner.
+    #[must_use]
+    pub fn is_sole(&self) -> bool {
+        self.sole_around(0).is_some_and(|r| r.end == self.len)
+    }
+
+    /// Makes `at..at + len` read as zeroes and gives its pages back to the host. All owners see it.
+    pub fn discard(&self, at: u64, len: u64) {
+        let at = at.min(self.len);
+        let len = len.min(self.len - at);
+        if len > 0 {
+            self.file.discard(self.offset + at, len);
+        }
+    }
+}
+
+impl Clone for MemRange {
+    fn clone(&self) -> Self {
+        self.file.state.lock().shares.add(self.offset..self.end());
+        Self { file: Arc::clone(&self.file), ..*self }
+    }
+}
+
+impl Drop for MemRange {
+    fn drop(&mut self) {
+        if self.len > 0 {
+            self.file.release(self.offset..self.end());
+        }
+    }
+}
+
+impl fmt::Debug for MemRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MemRange({:#x}+{:#x})", self.offset, self.len)
+    }
+}
+
+impl fmt::Debug for MemFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemFile").field("len", &self.len).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,81 @@
+//! What the memory file promises: zeroed ranges, shared ownership by page, reuse.
+
+use abi::{Errno, PAGE_SIZE};
+
+use super::{KEEP_ALL, MemFile};
+
+fn file() -> std::sync::Arc<MemFile> {
+    MemFile::new(1 << 30).expect("a memory file")
+}
+
+#[test]
+fn a_range_is_zeroed_even_after_another_owner() {
+    let file = file();
+    for len in [PAGE_SIZE, 32 * PAGE_SIZE, 300 * PAGE_SIZE] {
+        let size = usize::try_from(len).expect("small");
+        let first = file.allocate(len).expect("memory");
+        let offset = first.offset();
+        assert_eq!(first.slice(0, size).write(&vec![0xaa; size]), Ok(size));
+        drop(first);
+        let second = file.allocate(len).expect("memory");
+        assert_eq!(second.offset(), offset, "the hole is the best fit");
+        let mut bytes = vec![1; size];
+        assert_eq!(second.slice(0, size).read(&mut bytes), Ok(size));
+        assert!(bytes.iter().all(|b| *b == 0));
+    }
+}
+
+#[test]
+fn parts_keep_their_pages_alive() {
+    let file = file();
+    let mut range = file.allocate(4 * PAGE_SIZE).expect("memory");
+    assert!(range.is_sole());
+    let part = range.part(PAGE_SIZE, PAGE_SIZE).expect("not empty");
+    assert_eq!(range.sole_around(0), Some(0..PAGE_SIZE));
+    assert_eq!(range.sole_around(PAGE_SIZE), None);
+    assert_eq!(range.sole_around(2 * PAGE_SIZE), Some(2 * PAGE_SIZE..4 * PAGE_SIZE));
+    part.slice(0, 1).write(b"x").expect("mapped");
+    let rest = range.split_off(2 * PAGE_SIZE);
+    drop(range);
+    assert_eq!(file.reserved(), 3 * PAGE_SIZE);
+    drop(rest);
+    let mut byte = [0];
+    part.slice(0, 1).read(&mut byte).expect("mapped");
+    assert_eq!((byte[0], part.is_sole()), (b'x', true));
+    drop(part);
+    assert_eq!(file.reserved(), 0);
+}
+
+#[test]
+fn neighbours_join_and_are_found_by_place() {
+    let file = file();
+    let mut low = file.allocate_near(PAGE_SIZE, None).expect("memory");
+    let high = file.allocate_near(PAGE_SIZE, Some(low.end())).expect("memory");
+    assert_eq!(high.offset(), low.end());
+    assert!(low.append(high).is_ok());
+    let far = file.allocate_near(PAGE_SIZE, Some(low.offset())).expect("memory");
+    assert!(far.offset() > low.end(), "what is taken is not given twice");
+    assert!(low.append(far).is_err());
+    assert_eq!(file.reserved(), 2 * PAGE_SIZE);
+}
+
+#[test]
+fn memory_of_freed_ranges_goes_back_to_the_host() {
+    let file = file();
+    let many: Vec<_> = (0..64).map(|_| file.allocate(64 * PAGE_SIZE).expect("memory")).collect();
+    for range in &many {
+        range.slice(0, 64 * 4096).write(&[1; 64 * 4096]).expect("mapped");
+    }
+    assert_eq!(file.resident().expect("fstat"), 64 * 64 * PAGE_SIZE);
+    drop(many);
+    assert!(file.resident().expect("fstat") <= KEEP_ALL);
+    assert_eq!(file.reserved(), 0);
+}
+
+#[test]
+fn the_limit_and_bad_lengths_are_errors() {
+    let file = file();
+    assert_eq!(file.allocate(2 << 30).map(drop).map_err(|e| e.errno()), Err(Errno::ENOMEM));
+    assert_eq!(file.allocate(100).map(drop).map_err(|e| e.errno()), Err(Errno::EINVAL));
+    assert_eq!(file.allocate_near(1 << 60, None).map(drop).map_err(|e| e.errno()), Err(Errno::ENOMEM));
+}
