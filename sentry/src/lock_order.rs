@@ -45,8 +45,16 @@ lock_order! {
     Ipc,
     /// The process tree: thread groups, process groups, sessions, parents and children (`task::tree`).
     Tree,
+    /// One process's place in the tree, readable without the tree's lock: parent, process group, zombie state (`task::group`).
+    TreeLinks,
+    /// The numbers of a pid namespace (`task::pid`).
+    Pids,
+    /// What one process number is used for (`task::pid`).
+    PidUses,
     /// Signal actions and shared pending signals of a thread group (`task::signal`).
     Signal,
+    /// The threads of a process, and whether it is dying or in execve (`task::group`).
+    Threads,
     /// A task's own fields that other tasks may read: credentials, name, namespaces (`task`).
     Task,
     /// Working directory, root and umask (`vfs::fs_context`).

@@ -180,7 +180,6 @@ impl<'a> HostSlice<'a> {
     }
 }
 
-
 /// Whether bytes of `fd` from `offset` on are data or a hole, and where that ends: SEEK_DATA and SEEK_HOLE of lseek(2).
 /// Moves the file's own position.
 pub fn seek_extent(fd: BorrowedFd<'_>, offset: u64, hole: bool) -> Result<u64, Errno> {

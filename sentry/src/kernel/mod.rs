@@ -1,5 +1,6 @@
 //! The sandbox as a whole: what all tasks share.
 
+pub mod container;
 pub mod stubs;
 
 use std::sync::Arc;

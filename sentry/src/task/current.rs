@@ -4,12 +4,14 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Instant;
 
-use abi::Errno;
-use platform::Context;
+use abi::{Errno, UserAddr};
+use platform::{Context, Resume};
 use sync::WaitQueue;
 
 use super::Task;
+use super::activity::Activity;
 use super::creds::Credentials;
+use super::namespaces::Namespaces;
 use crate::error::{Error, Restart, Result};
 use crate::mm::MemoryManager;
 use crate::vfs::{FdTable, FsContext};
@@ -17,12 +19,17 @@ use crate::vfs::{FdTable, FsContext};
 /// The task whose thread this is. Every system call gets it; what other tasks may see is in [`Task`], which it derefs to.
 #[derive(Debug)]
 pub struct CurrentTask {
-    task: Arc<Task>,
-    mm: Arc<MemoryManager>,
-    files: Arc<FdTable>,
-    fs: Arc<FsContext>,
-    creds: Arc<Credentials>,
-    context: Box<dyn Context>,
+    pub(super) task: Arc<Task>,
+    pub(super) mm: Arc<MemoryManager>,
+    pub(super) files: Arc<FdTable>,
+    pub(super) fs: Arc<FsContext>,
+    pub(super) creds: Arc<Credentials>,
+    pub(super) namespaces: Arc<Namespaces>,
+    pub(super) context: Box<dyn Context>,
+    /// Where to write 0 and wake a futex when the thread ends (set_tid_address(2)).
+    pub(super) clear_child_tid: UserAddr,
+    /// Set by calls that leave more than a result behind: what to apply before application code goes on.
+    pub(super) resume: Option<Resume>,
 }
 
 impl Deref for CurrentTask {
@@ -57,15 +64,73 @@ impl CurrentTask {
         &self.creds
     }
 
+    /// Its namespaces, without a lock.
+    #[must_use]
+    pub fn namespaces(&self) -> &Arc<Namespaces> {
+        &self.namespaces
+    }
+
+    /// Replaces its credentials.
+    pub fn set_creds(&mut self, creds: Credentials) {
+        self.creds = Arc::new(creds);
+        let old = std::mem::replace(&mut self.task.shared.lock().creds, Arc::clone(&self.creds));
+        drop(old);
+    }
+
+    /// Replaces its open files (unshare, execve).
+    pub fn set_files(&mut self, files: Arc<FdTable>) {
+        self.files = Arc::clone(&files);
+        let old = self.task.shared.lock().files.replace(files);
+        drop(old);
+    }
+
+    /// Replaces its working directory, root and umask (unshare).
+    pub fn set_fs(&mut self, fs: Arc<FsContext>) {
+        self.fs = Arc::clone(&fs);
+        let old = self.task.shared.lock().fs.replace(fs);
+        drop(old);
+    }
+
+    /// Replaces its namespaces (unshare, setns).
+    pub fn set_namespaces(&mut self, namespaces: Namespaces) {
+        self.namespaces = Arc::new(namespaces);
+        let old = self.task.shared.lock().namespaces.replace(Arc::clone(&self.namespaces));
+        drop(old);
+    }
+
+    /// Replaces its memory (execve).
+    pub(super) fn set_mm(&mut self, mm: Arc<MemoryManager>) {
+        self.mm = Arc::clone(&mm);
+        let old = self.task.shared.lock().mm.replace(mm);
+        drop(old);
+    }
+
+    /// set_tid_address(2).
+    pub fn set_clear_child_tid(&mut self, addr: UserAddr) {
+        self.clear_child_tid = addr;
+    }
+
+    /// Where the thread's end will be told (PR_GET_TID_ADDRESS).
+    #[must_use]
+    pub fn clear_child_tid(&self) -> UserAddr {
+        self.clear_child_tid
+    }
+
     /// The platform's side of it: registers.
     pub fn context(&mut self) -> &mut dyn Context {
         &mut *self.context
     }
 
+    /// For calls that changed registers ([`Context::regs`]): they are loaded when application code goes on, and the call's
+    /// result is not stored in `rax`.
+    pub fn resume_with_regs(&mut self) {
+        self.resume = Some(Resume::Regs);
+    }
+
     /// Whether a signal (or death) should end a wait.
     #[must_use]
     pub fn interrupted(&self) -> bool {
-        false
+        self.attention().interrupted()
     }
 
     /// Waits until `attempt` no longer fails with EAGAIN. It is made first, and again whenever `queue` tells one of the
@@ -83,7 +148,7 @@ impl CurrentTask {
         }
         let id = queue.register(mask, Arc::clone(&self.task) as Arc<dyn sync::Wake>);
         let result = loop {
-            self.task.parker.reset();
+            self.parker().reset();
             match attempt() {
                 Err(e) if e.is(Errno::EAGAIN) => {}
                 other => break other,
@@ -96,35 +161,44 @@ impl CurrentTask {
         result
     }
 
-    /// The task as something a wait queue can wake.
-    #[must_use]
-    pub fn as_wake(&self) -> Arc<dyn sync::Wake> {
-        Arc::clone(&self.task) as Arc<dyn sync::Wake>
-    }
-
-    /// Forgets earlier wake-ups, before a condition is tested and [`Self::park`] called.
-    pub fn reset_wake(&self) {
-        self.task.parker.reset();
-    }
-
-    /// Raises SIGPIPE for this thread, as a write to a pipe or socket without readers does.
-    pub fn raise_sigpipe(&self) {}
-
     /// Sleeps until the parker is woken; `Parker::reset` was called before the condition was tested.
     pub fn park(&self, deadline: Option<Instant>) -> Result<()> {
         if self.interrupted() {
             return Err(Error::from(Restart::Sys));
         }
-        let woken = self.task.parker.park(deadline);
+        self.set_activity(Activity::Sleep);
+        self.usage.count_switch();
+        let woken = self.parker().park(deadline);
+        self.set_activity(Activity::Run);
         if self.interrupted() {
             return Err(Error::from(Restart::Sys));
         }
         if woken { Ok(()) } else { Err(Errno::ETIMEDOUT.into()) }
     }
-}
 
-impl sync::Wake for Task {
-    fn wake(&self, _events: u32) {
-        self.parker.wake();
+    /// Sleeps like [`Self::park`], but only death ends it early (EINTR).
+    pub fn park_killable(&self) -> Result<()> {
+        if self.is_dying() {
+            return Err(Errno::EINTR.into());
+        }
+        self.set_activity(Activity::Killable);
+        self.usage.count_switch();
+        self.parker().park(None);
+        self.set_activity(Activity::Run);
+        if self.is_dying() { Err(Errno::EINTR.into()) } else { Ok(()) }
     }
+
+    /// What a wait queue wakes: for waits on several queues at once.
+    #[must_use]
+    pub fn as_wake(&self) -> Arc<dyn sync::Wake> {
+        Arc::clone(&self.task) as Arc<dyn sync::Wake>
+    }
+
+    /// Forgets earlier wake-ups, before conditions are tested.
+    pub fn reset_wake(&self) {
+        self.parker().reset();
+    }
+
+    /// Sends SIGPIPE to this thread.
+    pub fn raise_sigpipe(&self) {}
 }
