@@ -51,8 +51,12 @@ lock_order! {
     Pids,
     /// What one process number is used for (`task::pid`).
     PidUses,
-    /// Signal actions and shared pending signals of a thread group (`task::signal`).
+    /// Shared pending signals, threads, stop and exit of a thread group (`task::signal`).
     Signal,
+    /// Signal actions, shared by tasks cloned with CLONE_SIGHAND (`task::signal`).
+    SigHand,
+    /// A task's own pending signals (`task::signal`).
+    SigPending,
     /// The threads of a process, and whether it is dying or in execve (`task::group`).
     Threads,
     /// A task's own fields that other tasks may read: credentials, name, namespaces (`task`).

@@ -57,7 +57,7 @@ pub struct Task {
     tid: AtomicI32,
     activity: AtomicActivity,
     /// Its signal mask, pending signals, alternate stack.
-    pub signals: TaskSignals,
+    pub signals: Arc<TaskSignals>,
     shared: Mutex<Shared, lock_order::Task>,
     /// Counters.
     pub usage: TaskUsage,
@@ -115,7 +115,7 @@ pub(crate) struct TaskParts {
     pub(crate) files: Arc<FdTable>,
     pub(crate) fs: Arc<FsContext>,
     pub(crate) namespaces: Arc<Namespaces>,
-    pub(crate) signals: TaskSignals,
+    pub(crate) signals: Arc<TaskSignals>,
     pub(crate) sched: Sched,
     pub(crate) personality: u32,
     pub(crate) timer_slack: u64,

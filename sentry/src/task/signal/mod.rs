@@ -1,23 +1,33 @@
 //! Signals (signal(7)).
+//!
+//! Who keeps what:
+//! - [`GroupSignals`], one in each thread group: signals for the process, its threads, group stop and group exit;
+//! - [`TaskSignals`], one of each task, seen by others: mask, signals for this thread, its [`Attention`];
+//! - [`CurrentSignals`], what only the task's own thread touches: alternate stack, saved mask, restart block;
+//! - [`SigHand`]: the actions, shared by tasks cloned with CLONE_SIGHAND.
+//!
+//! A signal's way: [`GroupSignals::send`] queues it ([`pending`]), chooses a thread and gets its attention; that thread comes
+//! to [`CurrentTask::return_to_user`], which takes it out again (`deliver`), and stops, dies, or builds a frame (`arch`).
+//!
+//! Locks: `Signal` (a group's state) before `SigHand` (actions) before `SigPending` (a task's own queue). The mask and the
+//! sets of pending signals can be read without a lock; [`TaskSignals::set_blocked`] explains why that loses nothing.
+//!
+//! [`CurrentTask::return_to_user`]: crate::task::CurrentTask::return_to_user
 
+mod action;
 mod attention;
+mod charge;
+mod group;
+mod pending;
+mod send;
+mod stop;
+mod task_signals;
 
+pub use action::SigHand;
 pub use attention::Attention;
-
-/// What other tasks may see of a task's signals.
-#[derive(Debug, Default)]
-pub struct TaskSignals {
-    attention: Attention,
-}
-
-impl TaskSignals {
-    /// How others get the task's attention.
-    #[must_use]
-    pub fn attention(&self) -> &Attention {
-        &self.attention
-    }
-}
-
-/// The signals of a process.
-#[derive(Debug, Default)]
-pub struct GroupSignals {}
+pub use charge::{Charge, SignalCounts};
+pub use group::{ChildRules, GroupSignals};
+pub use pending::{Dequeued, Pending, TimerSignal};
+pub use send::{Account, Sent};
+pub use stop::Notice;
+pub use task_signals::TaskSignals;

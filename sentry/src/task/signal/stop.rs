@@ -1,0 +1,262 @@
+//! Job control: how a thread group stops and goes on, and what its parent hears of it.
+//!
+//! A thread that takes a stop signal starts a group stop: every thread is asked ([`Attention::STOP`]) and joins when it
+//! comes to look; the last one makes the stop complete. SIGCONT undoes all of it at the moment it is sent, whatever becomes
+//! of the signal itself.
+
+use std::sync::Arc;
+
+use abi::signal::Signal;
+use abi::wait::WaitStatus;
+
+use super::group::State;
+use super::{Attention, GroupSignals, TaskSignals};
+
+/// Where a thread group is between running and stopped.
+#[derive(Debug, Default)]
+pub(super) struct Stop {
+    /// The signal that stops it, from the start of the stop on.
+    signal: Option<Signal>,
+    /// How many threads have not joined yet.
+    missing: usize,
+    /// All have joined.
+    complete: bool,
+    /// What waitpid(2) has not collected yet.
+    report: Option<Notice>,
+    /// What the parent has not been told yet; a thread of the group does it.
+    untold: Option<Notice>,
+    /// Counts what makes a stop signal void that was taken before: SIGCONT and death.
+    undone: u64,
+}
+
+/// A change that a parent hears of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// CLD_STOPPED.
+    Stopped(Signal),
+    /// CLD_CONTINUED.
+    Continued,
+}
+
+impl Notice {
+    /// As wait4(2) tells it.
+    #[must_use]
+    pub const fn wait_status(self) -> WaitStatus {
+        match self {
+            Self::Stopped(signal) => WaitStatus::stopped(signal),
+            Self::Continued => WaitStatus::CONTINUED,
+        }
+    }
+}
+
+impl Stop {
+    /// The process dies: there is no stop any more.
+    pub(super) fn cancel(&mut self) {
+        *self = Self { undone: self.undone + 1, ..Self::default() };
+    }
+
+    /// See [`Stop::undone`].
+    pub(super) fn undone(&self) -> u64 {
+        self.undone
+    }
+}
+
+impl State {
+    /// Starts a group stop, unless it was made void since `undone` was read.
+    pub(super) fn start_stop(&mut self, signal: Signal, undone: u64) -> bool {
+        if self.exit.is_some() || self.stop.undone != undone {
+            return false;
+        }
+        if !self.stop.complete {
+            self.stop.signal = Some(signal);
+        }
+        self.stop.missing = 0;
+        for member in &self.members {
+            if !member.is_exiting() && !member.is_stopped() && !member.attention().killed() {
+                self.stop.missing += 1;
+                member.attention().raise(Attention::STOP);
+            }
+        }
+        true
+    }
+
+    /// The calling thread joins a stop it was asked to. The last one gets the notice for the parent.
+    fn join_stop(&mut self, me: &TaskSignals) -> Option<Notice> {
+        me.set_stopped(true);
+        self.leave_stop(me)
+    }
+
+    /// The stop need not wait for this thread any more.
+    pub(super) fn leave_stop(&mut self, me: &TaskSignals) -> Option<Notice> {
+        if !me.attention().take(Attention::STOP) {
+            return None;
+        }
+        self.stop.missing = self.stop.missing.saturating_sub(1);
+        if self.stop.missing > 0 || self.stop.complete {
+            return None;
+        }
+        self.stop.complete = true;
+        let notice = Notice::Stopped(self.stop.signal.unwrap_or(Signal::SIGSTOP));
+        self.stop.report = Some(notice);
+        Some(notice)
+    }
+
+    /// SIGCONT was sent: threads go on, and a later thread of the group tells the parent.
+    pub(super) fn go_on(&mut self) {
+        self.stop.undone += 1;
+        if let Some(signal) = self.stop.signal.take() {
+            self.stop.untold = Some(if self.stop.complete { Notice::Continued } else { Notice::Stopped(signal) });
+            self.stop.report = Some(Notice::Continued);
+        }
+        self.stop.missing = 0;
+        self.stop.complete = false;
+        for member in &self.members {
+            member.attention().clear(Attention::STOP);
+            member.set_stopped(false);
+            if self.stop.untold.is_some() {
+                member.attention().raise(Attention::WORK | Attention::SIGNAL);
+            }
+        }
+    }
+}
+
+/// What became of a thread that was asked to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Joined {
+    /// It was not asked.
+    No,
+    /// It sleeps now; the notice, if any, is for the parent.
+    Stopped(Option<Notice>),
+}
+
+impl GroupSignals {
+    /// The calling thread joins the group stop if it was asked to.
+    pub(super) fn join_stop(&self, me: &TaskSignals) -> Joined {
+        if !me.attention().has(Attention::STOP) {
+            return Joined::No;
+        }
+        let mut state = self.peek();
+        if !me.attention().has(Attention::STOP) {
+            return Joined::No;
+        }
+        Joined::Stopped(state.join_stop(me))
+    }
+
+    /// The calling thread was killed in its sleep.
+    pub(super) fn end_stop(&self, me: &TaskSignals) {
+        let _state = self.peek();
+        me.set_stopped(false);
+    }
+
+    /// What the parent has not been told yet.
+    pub(super) fn take_untold(&self) -> Option<Notice> {
+        self.peek().stop.untold.take()
+    }
+
+    /// A stop or continuation that waitpid(2) may report, if it is wanted; `consume` it unless WNOWAIT was given.
+    #[must_use]
+    pub fn take_report(&self, stopped: bool, continued: bool, consume: bool) -> Option<Notice> {
+        let mut state = self.peek();
+        let report = state.stop.report?;
+        let wanted = match report {
+            Notice::Stopped(_) => stopped,
+            Notice::Continued => continued,
+        };
+        if !wanted {
+            return None;
+        }
+        if consume {
+            state.stop.report = None;
+        }
+        Some(report)
+    }
+
+    /// Whether all threads have stopped.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.peek().stop.complete
+    }
+
+    /// Whether a stop was begun.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.peek().stop.signal.is_some()
+    }
+
+    /// The signal state of every thread.
+    #[must_use]
+    pub fn members(&self) -> Vec<Arc<TaskSignals>> {
+        self.peek().members.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use abi::siginfo::SigInfo;
+    use abi::signal::SigSet;
+
+    use super::*;
+    use crate::task::signal::{Account, SigHand};
+
+    fn group(threads: usize) -> (GroupSignals, Vec<Arc<TaskSignals>>) {
+        let group = GroupSignals::new(SigHand::new(), false);
+        let members: Vec<_> = (0..threads).map(|_| TaskSignals::new(SigSet::EMPTY)).collect();
+        for member in &members {
+            assert!(group.attach(member, None));
+        }
+        (group, members)
+    }
+
+    fn start(group: &GroupSignals) {
+        group.with_state(|s| {
+            let undone = s.stop.undone();
+            assert!(s.start_stop(Signal::SIGTSTP, undone));
+        });
+    }
+
+    #[test]
+    fn the_last_thread_completes_the_stop() {
+        let (group, members) = group(2);
+        start(&group);
+        assert_eq!(group.join_stop(&members[0]), Joined::Stopped(None));
+        assert!(!group.is_stopped());
+        assert_eq!(group.join_stop(&members[1]), Joined::Stopped(Some(Notice::Stopped(Signal::SIGTSTP))));
+        assert!(group.is_stopped());
+        assert_eq!(group.take_report(true, true, false), Some(Notice::Stopped(Signal::SIGTSTP)));
+        assert_eq!(group.take_report(false, true, true), None);
+        assert!(group.take_report(true, false, true).is_some());
+        assert_eq!(group.take_report(true, true, true), None);
+    }
+
+    #[test]
+    fn an_exit_completes_a_stop_that_waited_for_it() {
+        let (group, members) = group(2);
+        start(&group);
+        assert_eq!(group.join_stop(&members[0]), Joined::Stopped(None));
+        assert_eq!(group.detach(&members[1]), Some(Notice::Stopped(Signal::SIGTSTP)));
+    }
+
+    #[test]
+    fn sigcont_undoes_a_stop_and_a_stop_signal_taken_before_it() {
+        let (group, members) = group(1);
+        let before = group.peek().stop.undone();
+        start(&group);
+        assert_eq!(group.join_stop(&members[0]), Joined::Stopped(Some(Notice::Stopped(Signal::SIGTSTP))));
+        let sent = group.send(None, SigInfo::kernel(Signal::SIGCONT), &Account::kernel());
+        assert!(sent.is_ok());
+        assert!(!members[0].is_stopped() && !group.is_stopped());
+        assert_eq!(group.take_untold(), Some(Notice::Continued));
+        assert_eq!(group.take_report(true, true, true), Some(Notice::Continued));
+        assert!(!group.with_state(|s| s.start_stop(Signal::SIGTSTP, before)));
+    }
+
+    #[test]
+    fn death_ends_a_stop() {
+        let (group, members) = group(2);
+        start(&group);
+        let _ = group.join_stop(&members[0]);
+        group.send(None, SigInfo::kernel(Signal::SIGKILL), &Account::kernel()).expect("SIGKILL is sent");
+        assert!(members.iter().all(|m| m.attention().killed()));
+        assert_eq!(group.exit_status(), Some(WaitStatus::signaled(Signal::SIGKILL, false)));
+    }
+}
