@@ -29,12 +29,15 @@ lock_order! {
     Rename,
     /// What is mounted where, in one mount namespace (`vfs::mount`).
     Mounts,
-    /// The names in one directory (`vfs::dentry`); two of them parent before child.
+    /// One directory: held over calls of its file system that look up or change names in it (`vfs::dentry`); two of them
+    /// parent before child.
     Dentry,
     /// A pipe's buffer; two pipes are ordered by address. Held by splice(2) over the other file's read or write (`fs::pipe`).
     Pipe,
     /// State of an overlay inode: copy-up (`fs::overlay`).
     Overlay,
+    /// Writers and truncation of one regular file, as `i_rwsem`: held while data is copied from application memory.
+    InodeIo,
     /// epoll's interest list (`fs::epoll`); nested epolls are outer before inner.
     Epoll,
     /// A socket's state (`net`); two sockets are ordered by address.
@@ -77,8 +80,14 @@ lock_order! {
     Mappings,
     /// Free ranges and reference counts of the memory file (`mm::memfile`).
     MemFile,
-    /// Advisory locks of a file (`vfs::locks`).
+    /// Advisory locks of a file (`vfs::locks`), and other attachments of an inode.
     FileLocks,
+    /// The cached names of one directory (`vfs::dentry`). File systems are not called under it.
+    Names,
+    /// Where a dentry is: its parent and its name (`vfs::dentry`).
+    Place,
+    /// Parent and children of one mount (`vfs::mount`).
+    MountLinks,
     /// Timers of a thread group (`time`).
     Timers,
     /// The timer wheel of the sandbox (`time`).

@@ -142,6 +142,11 @@ impl<T: ?Sized, L: Level> RwLock<T, L> {
         let held = Held::enter::<L>(true);
         RwLockReadGuard { inner: self.inner.read(), _held: held }
     }
+
+    /// Direct access through a unique reference.
+    pub fn get_mut(&mut self) -> &mut T {
+        self.inner.get_mut()
+    }
 }
 
 impl<T: Default, L: Level> Default for RwLock<T, L> {

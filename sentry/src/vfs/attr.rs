@@ -1,6 +1,20 @@
 //! Attributes of an inode, and changes to them.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use abi::time::Timespec;
+
+/// The current time, as timestamps of inodes take it.
+#[must_use]
+pub fn now() -> Timespec {
+    match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) => Timespec {
+            tv_sec: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: i64::from(since.subsec_nanos()),
+        },
+        Err(_) => Timespec::ZERO,
+    }
+}
 
 /// What stat(2) and statx(2) tell about an inode.
 #[derive(Clone, Copy, Debug, Default)]
@@ -35,6 +49,23 @@ pub struct Attr {
     pub btime: Option<Timespec>,
 }
 
+/// What a permission check needs to know of an inode.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Access {
+    /// Type and permissions, as in `st_mode`.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+}
+
+impl From<&Attr> for Access {
+    fn from(attr: &Attr) -> Self {
+        Self { mode: attr.mode, uid: attr.uid, gid: attr.gid }
+    }
+}
+
 /// A time for [`SetAttr`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum SetTime {
@@ -42,6 +73,17 @@ pub enum SetTime {
     Now,
     /// This time.
     At(Timespec),
+}
+
+impl SetTime {
+    /// The time itself.
+    #[must_use]
+    pub fn resolve(self) -> Timespec {
+        match self {
+            Self::Now => now(),
+            Self::At(time) => time,
+        }
+    }
 }
 
 /// What to change; permission was checked by the VFS, which also cleared set-id bits where it must.
@@ -59,4 +101,18 @@ pub struct SetAttr {
     pub atime: Option<SetTime>,
     /// Last change of the data.
     pub mtime: Option<SetTime>,
+}
+
+impl SetAttr {
+    /// Puts the changes, but for the size, into `attr`, and the current time into its ctime.
+    pub fn apply(&self, attr: &mut Attr) {
+        if let Some(mode) = self.mode {
+            attr.mode = attr.mode & abi::stat::S_IFMT | mode & abi::stat::S_IALLUGO;
+        }
+        attr.uid = self.uid.unwrap_or(attr.uid);
+        attr.gid = self.gid.unwrap_or(attr.gid);
+        attr.atime = self.atime.map_or(attr.atime, SetTime::resolve);
+        attr.mtime = self.mtime.map_or(attr.mtime, SetTime::resolve);
+        attr.ctime = now();
+    }
 }

@@ -11,9 +11,10 @@ use std::sync::Arc;
 
 use abi::Errno;
 use abi::fcntl::OpenFlags;
+use abi::stat::FileType;
 use abi::statfs::Statfs;
 
-use super::attr::{Attr, SetAttr};
+use super::attr::{Access, Attr, SetAttr};
 use super::file::FileOps;
 use crate::error::{Result, err};
 use crate::mm::Mappable;
@@ -123,8 +124,18 @@ pub trait Inode: Any + Debug + Send + Sync {
     /// The file system it belongs to.
     fn fs(&self) -> Arc<dyn FileSystem>;
 
-    /// Its attributes. Called for every permission check: keep it cheap.
+    /// Its attributes.
     fn attr(&self) -> Result<Attr>;
+
+    /// What permission checks need. Asked for every component of a path that an unprivileged task walks: keep it cheap.
+    fn access(&self) -> Result<Access> {
+        Ok(Access::from(&self.attr()?))
+    }
+
+    /// What it is; asked once when a dentry is made, never changes.
+    fn file_type(&self) -> Result<FileType> {
+        FileType::from_mode(self.access()?.mode).ok_or_else(|| Errno::EIO.into())
+    }
 
     /// Changes attributes; updates ctime.
     fn set_attr(&self, change: &SetAttr) -> Result<()>;

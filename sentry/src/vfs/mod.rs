@@ -1,39 +1,34 @@
 //! The virtual file system: mounts, dentries, path walking, open files.
 //!
 //! [`inode`] says what a file system implements, [`file`] what an open file does; the rest is the same for all.
+//!
+//! - [`Path`] is a place: a [`Mount`] and a [`Dentry`] (a name, with its inode) in it. [`MountNamespace`] is a tree of mounts.
+//! - [`FdTable`] and [`FsContext`] are what a task holds of it.
+//! - [`anon`]: files without a name; [`notify`]: file events; [`locks`]: advisory locks; [`write_access`]: ETXTBSY.
 
+pub mod anon;
 pub mod attachments;
 pub mod attr;
+mod dentry;
+mod dentry_shrink;
+pub mod fd_table;
 pub mod file;
+mod fs_context;
 pub mod inode;
+pub mod locks;
+mod mount;
+mod name_hash;
+pub mod notify;
+mod path;
+mod super_block;
+pub mod write_access;
 
-pub use attr::{Attr, SetAttr, SetTime};
+pub use attr::{Access, Attr, SetAttr, SetTime};
+pub use dentry::Dentry;
+pub use fd_table::FdTable;
 pub use file::{File, FileOps};
+pub use fs_context::FsContext;
 pub use inode::{Caching, DirEntry, FileSystem, Inode, NewKind, NewNode, XattrMode};
-
-use std::sync::Arc;
-
-/// A place in the tree of one mount namespace: which mount, and which name in it.
-#[derive(Clone, Debug)]
-pub struct Path {
-    /// The mount.
-    pub mount: Arc<Mount>,
-    /// The name.
-    pub dentry: Arc<Dentry>,
-}
-
-/// A mounted file system.
-#[derive(Debug)]
-pub struct Mount {}
-
-/// A name in a file system, and the inode it means.
-#[derive(Debug)]
-pub struct Dentry {}
-
-/// A table of open files, shared by tasks cloned with CLONE_FILES.
-#[derive(Debug)]
-pub struct FdTable {}
-
-/// Working directory, root and umask, shared by tasks cloned with CLONE_FS.
-#[derive(Debug)]
-pub struct FsContext {}
+pub use mount::{Mount, MountFlags, MountNamespace, Propagation, PropagationChange};
+pub use path::{Path, PathText};
+pub use super_block::SuperBlock;

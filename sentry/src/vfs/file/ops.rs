@@ -1,25 +1,24 @@
-//! Open file descriptions: [`File`], and what is behind one: [`FileOps`].
-//!
-//! File operations never block: they return EAGAIN, and [`File::read`] and [`File::write`] wait and try again unless the
-//! file is non-blocking. Locks: `FilePos` over reads and writes of seekable files.
+//! What a kind of open file implements: [`FileOps`].
 
 use std::any::Any;
 use std::fmt::Debug;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
+use std::time::Duration;
 
 use abi::Errno;
 use abi::fcntl::OpenFlags;
-use sync::{Mutex, WaitQueue};
+use sync::WaitQueue;
 
-use super::Path;
-use crate::error::{Result, err};
+use super::File;
+use crate::error::{Result, SysResult, err};
 use crate::io::{IoDst, IoSrc};
-use crate::lock_order::{FilePos, Leaf};
 use crate::mm::Mappable;
 use crate::task::CurrentTask;
 
 /// What an open file does. One object per open, made by `Inode::open` or by a system call such as pipe(2).
+///
+/// No method blocks: EAGAIN says that nothing can be done now, and the VFS waits on [`Self::wait_queue`] and calls again
+/// unless the file is non-blocking. The VFS has checked the access mode.
 pub trait FileOps: Any + Debug + Send + Sync {
     /// Reads at `pos` (ignored by streams), as much as is there now. `Ok(0)` is the end of the file. EAGAIN: nothing now.
     fn read(&self, file: &File, task: &CurrentTask, pos: u64, dst: &mut IoDst<'_>) -> Result<usize> {
@@ -28,7 +27,7 @@ pub trait FileOps: Any + Debug + Send + Sync {
     }
 
     /// Writes at `*pos` (at the end if the file has O_APPEND, in which case `*pos` is set to where it wrote). EAGAIN: no
-    /// room now. A short count from a stream makes a blocking write go on.
+    /// room now. A short count from a stream makes a blocking write go on. Before EPIPE it raises SIGPIPE.
     fn write(&self, file: &File, task: &CurrentTask, pos: &mut u64, src: &mut IoSrc<'_>) -> Result<usize> {
         let _ = (file, task, pos, src);
         err(Errno::EINVAL)
@@ -65,6 +64,12 @@ pub trait FileOps: Any + Debug + Send + Sync {
         None
     }
 
+    /// How long a blocking read (or write) waits before it fails with EAGAIN: SO_RCVTIMEO and SO_SNDTIMEO.
+    fn timeout(&self, write: bool) -> Option<Duration> {
+        let _ = write;
+        None
+    }
+
     /// ioctl(2) beyond what the VFS answers (FIONBIO, FIOCLEX, FIOASYNC, ...).
     fn ioctl(&self, file: &File, task: &CurrentTask, cmd: u32, arg: u64) -> SysResult {
         let _ = (file, task, cmd, arg);
@@ -83,7 +88,7 @@ pub trait FileOps: Any + Debug + Send + Sync {
         err(Errno::EINVAL)
     }
 
-    /// fallocate(2).
+    /// fallocate(2); `mode` is checked for flags that exclude each other.
     fn allocate(&self, file: &File, mode: u32, offset: u64, len: u64) -> Result<()> {
         let _ = (file, mode, offset, len);
         err(Errno::EOPNOTSUPP)
@@ -96,8 +101,8 @@ pub trait FileOps: Any + Debug + Send + Sync {
     }
 
     /// A descriptor of this description was closed (not necessarily the last): POSIX locks are the VFS's business.
-    fn flush(&self, file: &File, task: &CurrentTask) -> Result<()> {
-        let _ = (file, task);
+    fn flush(&self, file: &File) -> Result<()> {
+        let _ = file;
         Ok(())
     }
 
@@ -110,94 +115,8 @@ pub trait FileOps: Any + Debug + Send + Sync {
     fn as_any(&self) -> &dyn Any;
 }
 
-use crate::error::SysResult;
-
 /// Hears when an open file description goes away (epoll forgets its items then).
 pub trait CloseHook: Send + Sync {
     /// The last reference is being dropped; `file` is still whole.
     fn closed(&self, file: &File);
-}
-
-/// An open file description (what `struct file` is on Linux).
-pub struct File {
-    ops: Arc<dyn FileOps>,
-    /// Where it was opened; anonymous files have a path on a pseudo mount (`pipe:[7]`).
-    path: Path,
-    /// Access mode and status flags.
-    flags: AtomicU32,
-    pos: Mutex<u64, FilePos>,
-    close_hooks: Mutex<Vec<Weak<dyn CloseHook>>, Leaf>,
-}
-
-impl File {
-    /// A new description. O_CREAT, O_EXCL, O_NOCTTY, O_TRUNC and O_CLOEXEC are not kept.
-    #[must_use]
-    pub fn new(ops: Arc<dyn FileOps>, path: Path, flags: OpenFlags) -> Arc<Self> {
-        let kept = flags
-            - (OpenFlags::O_CREAT
-                | OpenFlags::O_EXCL
-                | OpenFlags::O_NOCTTY
-                | OpenFlags::O_TRUNC
-                | OpenFlags::O_CLOEXEC);
-        Arc::new(Self {
-            ops,
-            path,
-            flags: AtomicU32::new(kept.bits()),
-            pos: Mutex::new(0),
-            close_hooks: Mutex::default(),
-        })
-    }
-
-    /// What is behind it.
-    #[must_use]
-    pub fn ops(&self) -> &Arc<dyn FileOps> {
-        &self.ops
-    }
-
-    /// What is behind it, if it is a `T`.
-    #[must_use]
-    pub fn ops_as<T: Any>(&self) -> Option<&T> {
-        self.ops.as_any().downcast_ref()
-    }
-
-    /// Where it was opened.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Access mode and status flags.
-    #[must_use]
-    pub fn flags(&self) -> OpenFlags {
-        OpenFlags::from_bits_retain(self.flags.load(Ordering::Relaxed))
-    }
-
-    /// Tells `hook` when the description goes away.
-    pub fn on_close(&self, hook: Weak<dyn CloseHook>) {
-        let mut hooks = self.close_hooks.lock();
-        hooks.retain(|hook| hook.strong_count() > 0);
-        hooks.push(hook);
-    }
-
-    /// Whether O_NONBLOCK is set.
-    #[must_use]
-    pub fn nonblocking(&self) -> bool {
-        self.flags().contains(OpenFlags::O_NONBLOCK)
-    }
-}
-
-impl Drop for File {
-    fn drop(&mut self) {
-        for hook in std::mem::take(self.close_hooks.get_mut()) {
-            if let Some(hook) = hook.upgrade() {
-                hook.closed(self);
-            }
-        }
-    }
-}
-
-impl std::fmt::Debug for File {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("File").field("ops", &self.ops).field("flags", &self.flags()).finish_non_exhaustive()
-    }
 }

@@ -1,0 +1,181 @@
+//! Reading, writing and seeking: access mode, position, limits and blocking, the same for all files.
+
+use std::time::Instant;
+
+use abi::Errno;
+use abi::poll::{POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDHUP, POLLRDNORM, POLLWRNORM};
+use abi::stat::FileType;
+
+use super::{File, notify};
+use crate::error::{Result, err};
+use crate::io::{IoDst, IoSrc};
+use crate::task::CurrentTask;
+
+/// From where lseek(2) counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whence {
+    /// SEEK_SET
+    Start,
+    /// SEEK_CUR
+    Current,
+    /// SEEK_END
+    End,
+    /// SEEK_DATA
+    Data,
+    /// SEEK_HOLE
+    Hole,
+}
+
+const READ_EVENTS: u32 = POLLIN | POLLRDNORM | POLLHUP | POLLERR | POLLRDHUP;
+const WRITE_EVENTS: u32 = POLLOUT | POLLWRNORM | POLLHUP | POLLERR;
+
+impl File {
+    /// read(2): at the file's position. EBADF unless it is open for reading.
+    pub fn read(&self, task: &CurrentTask, dst: &mut IoDst<'_>) -> Result<usize> {
+        self.check_readable()?;
+        let n = if self.ops.seekable() {
+            self.blocking(task, false, || {
+                let mut pos = self.pos.lock();
+                let n = self.ops.read(self, task, *pos, dst)?;
+                *pos += n as u64;
+                Ok(n)
+            })?
+        } else {
+            self.blocking(task, false, || self.ops.read(self, task, 0, dst))?
+        };
+        if n > 0 {
+            notify::file_event(self, notify::Event::ACCESS);
+        }
+        Ok(n)
+    }
+
+    /// pread(2): at `pos`, without moving the position. ESPIPE for streams.
+    pub fn read_at(&self, task: &CurrentTask, pos: u64, dst: &mut IoDst<'_>) -> Result<usize> {
+        if !self.ops.seekable() {
+            return err(Errno::ESPIPE);
+        }
+        self.check_readable()?;
+        let n = self.blocking(task, false, || self.ops.read(self, task, pos, dst))?;
+        if n > 0 {
+            notify::file_event(self, notify::Event::ACCESS);
+        }
+        Ok(n)
+    }
+
+    /// write(2): at the file's position, or at the end with O_APPEND. EBADF unless it is open for writing.
+    pub fn write(&self, task: &CurrentTask, src: &mut IoSrc<'_>) -> Result<usize> {
+        self.check_writable()?;
+        let n = if self.ops.seekable() {
+            self.blocking(task, true, || {
+                let mut pos = self.pos.lock();
+                let n = self.write_once(task, &mut pos, src)?;
+                *pos += n as u64;
+                Ok(n)
+            })?
+        } else {
+            self.write_stream(task, src)?
+        };
+        if n > 0 {
+            notify::file_event(self, notify::Event::MODIFY);
+        }
+        Ok(n)
+    }
+
+    /// pwrite(2): at `pos` (with O_APPEND at the end all the same, as Linux does), without moving the position.
+    pub fn write_at(&self, task: &CurrentTask, pos: u64, src: &mut IoSrc<'_>) -> Result<usize> {
+        if !self.ops.seekable() {
+            return err(Errno::ESPIPE);
+        }
+        self.check_writable()?;
+        let n = self.blocking(task, true, || {
+            let mut at = pos;
+            self.write_once(task, &mut at, src)
+        })?;
+        if n > 0 {
+            notify::file_event(self, notify::Event::MODIFY);
+        }
+        Ok(n)
+    }
+
+    /// lseek(2).
+    pub fn seek(&self, whence: Whence, offset: i64) -> Result<u64> {
+        if !self.ops.seekable() {
+            return err(Errno::ESPIPE);
+        }
+        let mut pos = self.pos.lock();
+        let from = match whence {
+            Whence::Start => 0,
+            Whence::Current => *pos,
+            Whence::End => self.ops.seek_end(self)?,
+            Whence::Data | Whence::Hole => {
+                let from = u64::try_from(offset).map_err(|_| Errno::ENXIO)?;
+                *pos = self.ops.seek_hole(self, from, whence == Whence::Hole)?;
+                return Ok(*pos);
+            }
+        };
+        let to = i64::try_from(from).ok().and_then(|from| from.checked_add(offset)).ok_or(Errno::EOVERFLOW)?;
+        *pos = u64::try_from(to).map_err(|_| Errno::EINVAL)?;
+        Ok(*pos)
+    }
+
+    /// The position, which `f` may change; held meanwhile.
+    pub fn with_pos<T>(&self, f: impl FnOnce(&mut u64) -> Result<T>) -> Result<T> {
+        f(&mut self.pos.lock())
+    }
+
+    /// The position (/proc/PID/fdinfo).
+    #[must_use]
+    pub fn pos(&self) -> u64 {
+        *self.pos.lock()
+    }
+
+    /// EBADF unless it is open for reading, EISDIR for a directory.
+    pub fn check_readable(&self) -> Result<()> {
+        if !self.flags().readable() {
+            return err(Errno::EBADF);
+        }
+        if self.kind() == FileType::Directory { err(Errno::EISDIR) } else { Ok(()) }
+    }
+
+    /// EBADF unless it is open for writing.
+    pub fn check_writable(&self) -> Result<()> {
+        if self.flags().writable() { Ok(()) } else { err(Errno::EBADF) }
+    }
+
+    /// Makes an attempt until it no longer says EAGAIN, unless the file is non-blocking.
+    pub fn blocking<T>(&self, task: &CurrentTask, write: bool, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
+        match attempt() {
+            Err(e) if e.is(Errno::EAGAIN) && !self.nonblocking() => {}
+            done => return done,
+        }
+        let Some(queue) = self.ops.wait_queue() else { return err(Errno::EAGAIN) };
+        let deadline = self.ops.timeout(write).and_then(|t| Instant::now().checked_add(t));
+        let mask = if write { WRITE_EVENTS } else { READ_EVENTS };
+        match task.wait_on(queue, mask, deadline, attempt) {
+            Err(e) if deadline.is_some() && e.is(Errno::ETIMEDOUT) => err(Errno::EAGAIN),
+            done => done,
+        }
+    }
+
+    /// All of a write to a stream, as far as it does not have to wait or may.
+    fn write_stream(&self, task: &CurrentTask, src: &mut IoSrc<'_>) -> Result<usize> {
+        let mut total = 0;
+        loop {
+            let step = self.blocking(task, true, || self.ops.write(self, task, &mut 0, src));
+            match step {
+                Ok(n) => {
+                    total += n;
+                    if n == 0 || src.remaining() == 0 || self.nonblocking() {
+                        return Ok(total);
+                    }
+                }
+                Err(e) => return if total > 0 { Ok(total) } else { Err(e) },
+            }
+        }
+    }
+
+    /// One write to a file with a position, within RLIMIT_FSIZE.
+    fn write_once(&self, task: &CurrentTask, pos: &mut u64, src: &mut IoSrc<'_>) -> Result<usize> {
+        self.ops.write(self, task, pos, src)
+    }
+}
