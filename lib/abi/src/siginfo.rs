@@ -62,7 +62,7 @@ pub const SYS_SECCOMP: i32 = 1;
 pub const SYS_USER_DISPATCH: i32 = 2;
 
 /// `siginfo_t`, 128 bytes. `fields` is a union; the accessors name its parts.
-#[derive(Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct SigInfo {
     pub si_signo: i32,
@@ -70,12 +70,6 @@ pub struct SigInfo {
     pub si_code: i32,
     pub _pad: i32,
     pub fields: [u64; 14],
-}
-
-impl Default for SigInfo {
-    fn default() -> Self {
-        Self { si_signo: 0, si_errno: 0, si_code: 0, _pad: 0, fields: [0; 14] }
-    }
 }
 
 /// Two 32-bit values in memory order.
