@@ -7,12 +7,14 @@
 //! Neighbours: `lib/host` below; `sentry::mm` and `sentry::task` above, which see only the traits.
 //! Everything a stub process reports is hostile and is checked here, once.
 
+mod cpu;
 mod event;
 pub mod fake;
 pub mod ptrace;
 mod regs;
 mod traits;
 
+pub use cpu::CpuMeter;
 pub use event::{Access, Event, Exception, SyscallArgs};
 pub use regs::{FpuState, Regs};
 pub use traits::{AddressSpace, Context, Interrupter, MapOp, Platform, PlatformError, Prot, Resume, Sharing};

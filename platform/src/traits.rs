@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use abi::{UserAddr, UserRange};
 
+use crate::cpu::CpuMeter;
 use crate::event::Event;
 use crate::regs::{FpuState, Regs};
 
@@ -54,6 +55,12 @@ pub trait Context: Debug + Send {
 
     /// A handle that makes `run` return [`Event::Interrupted`].
     fn interrupter(&self) -> Interrupter;
+
+    /// Reads how much CPU time its application code has used. The stub's own time counts as well where the host cannot
+    /// tell them apart. The default knows nothing.
+    fn cpu_meter(&self) -> CpuMeter {
+        CpuMeter::default()
+    }
 
     /// Gives up what the context holds in the address space it last ran in (execve, exit). Registers stay.
     fn detach(&mut self);

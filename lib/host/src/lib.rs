@@ -3,6 +3,7 @@
 //! One of the two crates with `unsafe` (the other is `platform`). What it offers is safe to call with any argument; each
 //! unsafe block says which invariant of its module makes it sound.
 
+pub mod clock;
 mod errno;
 pub mod fdpass;
 mod guard;
