@@ -5,9 +5,12 @@
 
 pub mod clock;
 mod errno;
+pub mod fd_socket;
 pub mod fdpass;
 mod guard;
 pub mod mapping;
 pub mod mem;
 pub mod memfd;
+pub mod path;
 pub mod random;
+pub mod xattr;

@@ -1,5 +1,7 @@
 //! Attributes of files and filesystems.
 
+use abi::stat::{Statx, StatxTimestamp};
+
 use crate::flags::{AttrMask, SetMask};
 use crate::types::Qid;
 use crate::wire::wire_struct;
@@ -150,7 +152,7 @@ impl From<&Attr> for Stat {
             nlink: u32::try_from(a.nlink).unwrap_or(u32::MAX),
             uid: a.uid,
             gid: a.gid,
-            rdev: split_dev(a.rdev),
+            rdev: a.rdev.into(),
             size: a.size,
             blocks: a.blocks,
             blksize: u32::try_from(a.blksize).unwrap_or(4096),
@@ -174,7 +176,7 @@ impl Stat {
             uid: self.uid,
             gid: self.gid,
             nlink: self.nlink.into(),
-            rdev: join_dev(self.rdev),
+            rdev: self.rdev.into(),
             size: self.size,
             blksize: self.blksize.into(),
             blocks: self.blocks,
@@ -188,18 +190,38 @@ impl Stat {
     }
 }
 
-/// The halves of a `dev_t`, as glibc's `gnu_dev_major` and `gnu_dev_minor` take it apart.
-#[must_use]
-pub fn split_dev(dev: u64) -> Device {
-    let half = |n: u64| u32::try_from(n & 0xffff_ffff).unwrap_or(0);
-    Device { major: half((dev >> 8) & 0xfff | (dev >> 32) & !0xfff), minor: half(dev & 0xff | (dev >> 12) & !0xff) }
+impl From<u64> for Device {
+    fn from(dev: u64) -> Self {
+        Self { major: abi::stat::major(dev), minor: abi::stat::minor(dev) }
+    }
 }
 
-/// The `dev_t` of two halves.
-#[must_use]
-pub fn join_dev(dev: Device) -> u64 {
-    let (major, minor) = (u64::from(dev.major), u64::from(dev.minor));
-    (major & 0xfff) << 8 | (major & !0xfff) << 32 | minor & 0xff | (minor & !0xff) << 12
+impl From<Device> for u64 {
+    fn from(dev: Device) -> Self {
+        abi::stat::makedev(dev.major, dev.minor)
+    }
+}
+
+impl From<&Statx> for Stat {
+    fn from(x: &Statx) -> Self {
+        let time = |t: StatxTimestamp| Timestamp { sec: t.tv_sec, nsec: t.tv_nsec };
+        Self {
+            dev: Device { major: x.stx_dev_major, minor: x.stx_dev_minor },
+            ino: x.stx_ino,
+            mode: x.stx_mode.into(),
+            nlink: x.stx_nlink,
+            uid: x.stx_uid,
+            gid: x.stx_gid,
+            rdev: Device { major: x.stx_rdev_major, minor: x.stx_rdev_minor },
+            size: x.stx_size,
+            blocks: x.stx_blocks,
+            blksize: x.stx_blksize,
+            atime: time(x.stx_atime),
+            mtime: time(x.stx_mtime),
+            ctime: time(x.stx_ctime),
+            btime: time(x.stx_btime),
+        }
+    }
 }
 
 /// Attributes to set; the part that `Tsetattr` and its extension share.
@@ -247,17 +269,3 @@ pub struct StatFs {
 }
 
 wire_struct!(StatFs { kind, bsize, blocks, bfree, bavail, files, ffree, fsid, namelen });
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn device_numbers_survive_both_ways() {
-        for (major, minor) in [(0, 0), (1, 3), (8, 1), (259, 7), (0xfff, 0xff), (0x1234_5678, 0x9abc_def0)] {
-            let dev = Device { major, minor };
-            assert_eq!(split_dev(join_dev(dev)), dev);
-        }
-        assert_eq!(join_dev(Device { major: 1, minor: 3 }), 0x103);
-    }
-}

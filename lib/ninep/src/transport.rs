@@ -101,6 +101,13 @@ impl FrameReader {
         Ok(Some(Frame { kind: *kind, tag: Tag(u16::from_le_bytes([*t0, *t1])), body }))
     }
 
+    /// Whether the next message is there already, whole.
+    #[must_use]
+    pub fn has_next(&self) -> bool {
+        let there = self.end - self.start;
+        there >= HEADER && self.peek_size().is_some_and(|size| size <= there)
+    }
+
     /// Receives until `wanted` bytes are there. False if the peer closed before the first of them.
     fn fill(
         &mut self,

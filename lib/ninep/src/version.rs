@@ -45,8 +45,8 @@ impl Dialect {
 /// The version a server answers with when it knows none of what was asked.
 pub const UNKNOWN: &str = "unknown";
 
-/// The smallest message size that a session may have: every fixed part fits, and a name.
-pub const MIN_MSIZE: u32 = 4096;
+/// The smallest message size that a session may have: every fixed part fits, and a path.
+pub const MIN_MSIZE: u32 = 8192;
 
 #[cfg(test)]
 mod tests {

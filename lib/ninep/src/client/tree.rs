@@ -152,7 +152,7 @@ impl Client {
                     all.push(ListedEntry { name: name.as_bytes().into(), ino: stat.ino, kind, stat: Some(stat) });
                     next = Some(offset);
                 }
-                Ok(next)
+                Ok(next.filter(|_| r.end == 0))
             })??;
             match next {
                 Some(next) => offset = next,

@@ -1,0 +1,137 @@
+//! Directories: `Treaddir`, `Tlistdir`.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use abi::Errno;
+use abi::stat::FileType;
+use host::path::{entries, errno, getdents, statx_at};
+use ninep::dirent::{Dirent, DirentStat};
+use ninep::message::{Rlistdir, Rreaddir, Tlistdir, Treaddir};
+use ninep::{Blob, Name, Qid, QidKind, Stat, Str, Wire, Writer};
+use nix::fcntl::OFlag;
+use nix::unistd::{Whence, lseek};
+
+use crate::fids::Open;
+use crate::reply::Reply;
+use crate::session::Session;
+
+/// An open directory and where it stands.
+#[derive(Debug)]
+pub(crate) struct DirStream {
+    fd: OwnedFd,
+    offset: u64,
+}
+
+/// The least that is read of a directory at a time: several of the longest names.
+const MIN_READ: usize = 1 << 10;
+
+/// The most.
+const MAX_READ: usize = 32 << 10;
+
+impl DirStream {
+    pub(crate) fn new(fd: OwnedFd) -> Self {
+        Self { fd, offset: 0 }
+    }
+
+    pub(crate) fn fd(&self) -> &OwnedFd {
+        &self.fd
+    }
+
+    /// Reads entries from `offset` on into `buffer`.
+    fn read<'b>(&mut self, offset: u64, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
+        if offset != self.offset {
+            let to = i64::try_from(offset).map_err(|_| Errno::EINVAL)?;
+            lseek(&self.fd, to, Whence::SeekSet).map_err(errno)?;
+            self.offset = offset;
+        }
+        let n = getdents(self.fd.as_fd(), buffer)?;
+        let filled = buffer.get(..n).unwrap_or_default();
+        // The kernel stands behind the last one; what is not passed on is sought again.
+        self.offset = entries(filled).last().map_or(offset, |e| e.next);
+        Ok(filled)
+    }
+}
+
+impl Session<'_> {
+    pub(crate) fn readdir(&mut self, ask: &Treaddir, reply: &mut Reply<'_>) -> Result<(), Errno> {
+        let room = usize::try_from(ask.count).unwrap_or(usize::MAX).min(reply.room(4));
+        let root = self.export.root.dev();
+        let state = self.fids.get_mut(ask.fid)?;
+        let Open::Dir(stream) = &mut state.open else { return Err(Errno::EBADF) };
+        let mut buffer = vec![0; room.clamp(MIN_READ, MAX_READ)];
+        let read = stream.read(ask.offset, &mut buffer)?;
+        let own = crate::node::qid(&state.node.stat()?, root);
+        let mut data = Vec::new();
+        for entry in entries(read) {
+            let qid = match entry.name {
+                b"." | b".." => own,
+                _ => Qid { kind: qid_kind(entry.kind), version: 0, path: entry.ino },
+            };
+            let dirent = Dirent { qid, offset: entry.next, kind: entry.kind, name: Str(entry.name) };
+            if !put_if_fits(&mut data, &dirent, room) {
+                break;
+            }
+        }
+        if data.is_empty() && !read.is_empty() {
+            return Err(Errno::EINVAL);
+        }
+        reply.send(&Rreaddir { data: Blob(&data) })
+    }
+
+    pub(crate) fn listdir(&mut self, ask: &Tlistdir, reply: &mut Reply<'_>) -> Result<(), Errno> {
+        let room = usize::try_from(ask.count).unwrap_or(usize::MAX).min(reply.room(5));
+        let node = self.fids.dir(ask.fid)?;
+        let state = self.fids.get_mut(ask.fid)?;
+        let mut stream = match state.listing.take() {
+            Some(stream) if ask.offset != 0 => stream,
+            _ => DirStream::new(self.reopen(&node, OFlag::O_RDONLY | OFlag::O_DIRECTORY)?),
+        };
+        // An entry with attributes is several times as long as one without.
+        let mut buffer = vec![0; (room / 4).clamp(MIN_READ, MAX_READ)];
+        let mut data = Vec::new();
+        let mut offset = ask.offset;
+        let (mut full, mut end) = (false, false);
+        while !full && !end && data.len() < room / 2 {
+            let read = stream.read(offset, &mut buffer)?;
+            end = read.is_empty();
+            for entry in entries(read) {
+                // Names that cannot be looked up, and files that are gone by now, are passed over.
+                let found = Name::new(entry.name).ok().zip(statx_at(node.fd(), entry.name).ok());
+                if let Some((name, stat)) = found {
+                    let dirent = DirentStat { offset: entry.next, name, stat: Stat::from(&stat) };
+                    if !put_if_fits(&mut data, &dirent, room) {
+                        full = true;
+                        break;
+                    }
+                }
+                offset = entry.next;
+            }
+        }
+        if full && data.is_empty() {
+            return Err(Errno::EINVAL);
+        }
+        if !end {
+            self.fids.get_mut(ask.fid)?.listing = Some(stream);
+        }
+        reply.send(&Rlistdir { end: end.into(), data: Blob(&data) })
+    }
+}
+
+/// Appends `entry` unless it makes `data` longer than `room`.
+fn put_if_fits<'a>(data: &mut Vec<u8>, entry: &impl Wire<'a>, room: usize) -> bool {
+    let before = data.len();
+    entry.put(&mut Writer::new(data));
+    let fits = data.len() <= room;
+    if !fits {
+        data.truncate(before);
+    }
+    fits
+}
+
+fn qid_kind(dirent_type: u8) -> QidKind {
+    match FileType::from_dirent_type(dirent_type) {
+        Some(FileType::Directory) => QidKind::DIR,
+        Some(FileType::Symlink) => QidKind::SYMLINK,
+        _ => QidKind::FILE,
+    }
+}
