@@ -4,13 +4,20 @@
 //! unsafe block says which invariant of its module makes it sound.
 
 pub mod clock;
+pub mod empty_root;
 mod errno;
 pub mod fd_socket;
 pub mod fdpass;
+pub mod fork;
 mod guard;
 pub mod mapping;
 pub mod mem;
 pub mod memfd;
 pub mod path;
+pub mod pidfd;
 pub mod random;
+pub mod seccomp;
+pub mod self_exe;
+pub mod spawn;
+pub mod tty;
 pub mod xattr;
