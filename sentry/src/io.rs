@@ -106,6 +106,20 @@ impl<'a> IoDst<'a> {
         })
     }
 
+    /// Takes from `src` what fits.
+    pub fn fill_from(&mut self, src: &mut IoSrc<'_>) -> Result<usize> {
+        let limit = src.remaining();
+        self.fill(limit, |to| {
+            let mut done = 0;
+            let len = to.len();
+            src.drain(len, |from| {
+                let n = to.skip(done).copy_from(&from)?;
+                done += n;
+                Ok(n)
+            })
+        })
+    }
+
     /// Lets `f` write into the destination piece by piece, up to `limit` bytes in all. `f` returns how many bytes it
     /// wrote; less than the piece ends the transfer. An error after some bytes is forgotten, as read(2) does.
     pub fn fill(&mut self, limit: usize, mut f: impl FnMut(HostSlice<'_>) -> Result<usize>) -> Result<usize> {

@@ -42,6 +42,8 @@ lock_order! {
     Epoll,
     /// A socket's state (`net`); two sockets are ordered by address.
     Socket,
+    /// What waits to be received on a socket (`net`).
+    SocketQueue,
     /// A terminal's line discipline and its queues (`fs::tty`).
     Tty,
     /// SysV and POSIX IPC registries (`ipc`).

@@ -1,1 +1,40 @@
-//! net
+//! Sockets.
+//!
+//! [`Socket`] is what a protocol implements, [`SocketFile`] makes it an open file; [`message`] is what travels through
+//! `sendmsg` and `recvmsg`, files and credentials included; [`options`] are the SOL_SOCKET options that all share.
+//! [`unix`] is AF_UNIX. As with files, no operation blocks: the system calls wait and try again.
+
+mod file;
+pub mod message;
+pub mod options;
+mod socket;
+pub mod unix;
+
+pub use file::SocketFile;
+pub use socket::{Connect, Kind, Shutdown, Socket};
+
+use std::sync::Arc;
+
+use abi::Errno;
+use abi::socket::{AF_UNIX, AF_UNSPEC};
+
+use crate::error::{Result, err};
+use crate::task::CurrentTask;
+
+/// Makes a socket, socket(2).
+pub fn create(task: &CurrentTask, family: u16, kind: Kind, protocol: i32) -> Result<Arc<dyn Socket>> {
+    match family {
+        AF_UNIX => unix::create(task, kind, protocol),
+        AF_UNSPEC => err(Errno::EINVAL),
+        _ => err(Errno::EAFNOSUPPORT),
+    }
+}
+
+/// Makes two connected sockets, socketpair(2).
+pub fn pair(task: &CurrentTask, family: u16, kind: Kind, protocol: i32) -> Result<(Arc<dyn Socket>, Arc<dyn Socket>)> {
+    match family {
+        AF_UNIX => unix::pair(task, kind, protocol),
+        AF_UNSPEC => err(Errno::EINVAL),
+        _ => err(Errno::EAFNOSUPPORT),
+    }
+}

@@ -86,6 +86,12 @@ pub fn between(from: &PipeEnd, to: &PipeEnd, len: usize, keep: bool) -> Result<u
 }
 
 impl Pipe {
+    /// Whether nothing fits into it now.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.ring.lock().room() == 0
+    }
+
     /// How many bytes wait in it.
     #[must_use]
     pub fn pending(&self) -> usize {

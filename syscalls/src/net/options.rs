@@ -1,0 +1,49 @@
+//! getsockopt(2), setsockopt(2).
+
+use abi::capability::Cap;
+use abi::socket::{SO_ACCEPTCONN, SO_DOMAIN, SO_PROTOCOL, SO_TYPE, SOL_SOCKET};
+use abi::{Errno, UserAddr};
+use sentry::error::{Result, err};
+use sentry::task::CurrentTask;
+use sentry::user::UserPtr;
+
+use super::lookup;
+use crate::arg::Fd;
+
+/// The most that an option's value takes.
+const MAX_VALUE: usize = 65536;
+
+/// getsockopt(2): the value is cut to the room there is.
+pub(crate) fn getsockopt(task: &mut CurrentTask, fd: Fd, level: i32, name: i32, value: UserAddr, len: UserPtr<i32>) -> Result<()> {
+    let (_, socket) = lookup(task, fd)?;
+    let Ok(room) = usize::try_from(task.mm().read(len)?) else { return err(Errno::EINVAL) };
+    let bytes = match (level, name) {
+        (SOL_SOCKET, SO_TYPE) => socket.kind().raw().to_ne_bytes().to_vec(),
+        (SOL_SOCKET, SO_DOMAIN) => i32::from(socket.family()).to_ne_bytes().to_vec(),
+        (SOL_SOCKET, SO_PROTOCOL) => socket.protocol().to_ne_bytes().to_vec(),
+        (SOL_SOCKET, SO_ACCEPTCONN) => i32::from(socket.is_listening()).to_ne_bytes().to_vec(),
+        (SOL_SOCKET, _) => match socket.options().get(name) {
+            Some(bytes) => bytes,
+            None => socket.getsockopt(task, level, name, room)?,
+        },
+        _ => socket.getsockopt(task, level, name, room)?,
+    };
+    let n = bytes.len().min(room);
+    task.mm().write_bytes(value, &bytes[..n])?;
+    task.mm().write(len, &i32::try_from(n).unwrap_or(i32::MAX))
+}
+
+/// setsockopt(2).
+pub(crate) fn setsockopt(task: &mut CurrentTask, fd: Fd, level: i32, name: i32, value: UserAddr, len: i32) -> Result<()> {
+    let (_, socket) = lookup(task, fd)?;
+    let len = match usize::try_from(len) {
+        Ok(len) => len.min(MAX_VALUE),
+        Err(_) => return err(Errno::EINVAL),
+    };
+    let mut bytes = vec![0; len];
+    task.mm().read_bytes(value, &mut bytes)?;
+    if level == SOL_SOCKET && socket.options().set(name, &bytes, task.creds().has(Cap::CAP_NET_ADMIN))? {
+        return Ok(());
+    }
+    socket.setsockopt(task, level, name, &bytes)
+}
