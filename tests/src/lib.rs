@@ -1,8 +1,9 @@
 //! End-to-end tests: guest programs, the OCI command line, conformance and the rules of the tree.
 //!
-//! The library holds what the tests share: [`source`] reads the tree's own sources.
+//! The library holds what the tests share: [`source`] reads the tree's own sources, [`guest`] builds and runs guest programs.
 #![forbid(unsafe_code)]
 
+pub mod guest;
 pub mod source;
 
 use std::path::PathBuf;
