@@ -9,6 +9,7 @@ use platform::Platform;
 
 use crate::mm::memfile::MemFile;
 use crate::syscall::SyscallTable;
+use crate::task::signal::SignalCounts;
 use crate::task::tree::TaskTree;
 use crate::time::Clocks;
 
@@ -25,6 +26,8 @@ pub struct Kernel {
     pub tree: TaskTree,
     /// CLOCK_REALTIME, CLOCK_MONOTONIC, the vDSO's parameters, the timer thread.
     pub clocks: Arc<Clocks>,
+    /// Queued signals by user (RLIMIT_SIGPENDING).
+    pub signal_counts: Arc<SignalCounts>,
     /// Calls that were made and are not there.
     pub stubs: stubs::Stubs,
     /// Whether calls are written to the debug log.

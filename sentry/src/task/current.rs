@@ -12,6 +12,7 @@ use super::Task;
 use super::activity::Activity;
 use super::creds::Credentials;
 use super::namespaces::Namespaces;
+use super::signal::CurrentSignals;
 use crate::error::{Error, Restart, Result};
 use crate::mm::MemoryManager;
 use crate::vfs::{FdTable, FsContext};
@@ -28,6 +29,8 @@ pub struct CurrentTask {
     pub(super) context: Box<dyn Context>,
     /// Where to write 0 and wake a futex when the thread ends (set_tid_address(2)).
     pub(super) clear_child_tid: UserAddr,
+    /// Alternate stack, saved mask, restart block.
+    pub(super) own_signals: CurrentSignals,
     /// Set by calls that leave more than a result behind: what to apply before application code goes on.
     pub(super) resume: Option<Resume>,
 }

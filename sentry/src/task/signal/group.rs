@@ -7,9 +7,10 @@ use abi::signal::{SIG_DFL, SigAction, SigSet, Signal};
 use abi::wait::WaitStatus;
 use sync::{Mutex, MutexGuard};
 
-use super::stop::{Notice, Stop};
+use super::stop::Stop;
 use super::{Attention, Dequeued, Pending, SigHand, TaskSignals, TimerSignal, action};
 use crate::lock_order;
+use crate::task::group::JobReport;
 
 /// Signals of a process.
 #[derive(Debug)]
@@ -85,7 +86,7 @@ impl GroupSignals {
     /// A thread is on its way out: others take over the signals it was to take. If a group stop waited only for this thread,
     /// the returned notice is for the parent.
     #[must_use = "the parent may have to be told"]
-    pub fn detach(&self, thread: &TaskSignals) -> Option<Notice> {
+    pub fn detach(&self, thread: &TaskSignals) -> Option<JobReport> {
         self.with_state(|state| {
             thread.set_exiting();
             state.members.retain(|m| !std::ptr::eq(Arc::as_ptr(m), thread));

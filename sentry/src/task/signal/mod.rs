@@ -15,19 +15,29 @@
 //! [`CurrentTask::return_to_user`]: crate::task::CurrentTask::return_to_user
 
 mod action;
+mod arch;
 mod attention;
 mod charge;
+mod current;
+mod deliver;
+mod force;
 mod group;
+mod kill;
+mod masks;
 mod pending;
+mod post;
+mod restart;
 mod send;
+mod sigreturn;
 mod stop;
 mod task_signals;
 
 pub use action::SigHand;
 pub use attention::Attention;
 pub use charge::{Charge, SignalCounts};
+pub use current::{CurrentSignals, RestartBlock};
+pub use deliver::Death;
 pub use group::{ChildRules, GroupSignals};
 pub use pending::{Dequeued, Pending, TimerSignal};
 pub use send::{Account, Sent};
-pub use stop::Notice;
 pub use task_signals::TaskSignals;

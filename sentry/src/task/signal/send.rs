@@ -50,55 +50,58 @@ pub enum Sent {
     Ignored,
 }
 
-impl GroupSignals {
-    /// Sends a signal to `thread`, or to the process. EAGAIN if it is a real-time signal that sigqueue(3) sent and the
-    /// queue is full. An `info` without a valid number is a mistake of the caller: EINVAL.
-    pub fn send(&self, thread: Option<&Arc<TaskSignals>>, info: SigInfo, account: &Account) -> Result<Sent> {
-        self.send_for_timer(thread, info, account, None)
-    }
+/// A signal that was sent, and whether it ended a group stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Effect {
+    pub(super) sent: Sent,
+    pub(super) resumed: bool,
+}
 
-    /// As [`Self::send`], for a timer that wants to know when its signal is taken.
-    pub fn send_for_timer(
+impl GroupSignals {
+    /// Sends a signal to `thread`, or to the process; `timer` hears when it is taken. EAGAIN if it is a real-time signal
+    /// that sigqueue(3) sent and the queue is full. An `info` without a valid number is a mistake of the caller: EINVAL.
+    pub(super) fn send(
         &self,
         thread: Option<&Arc<TaskSignals>>,
         info: SigInfo,
         account: &Account,
         timer: Option<Arc<dyn TimerSignal>>,
-    ) -> Result<Sent> {
+    ) -> Result<Effect> {
         let signal = Signal::new(info.si_signo)?;
         self.with_state(|state| {
-            if !state.prepare(signal, thread, account.from_outside) {
-                return Ok(Sent::Ignored);
+            if state.exit.is_some() {
+                return Ok(Effect { sent: Sent::Ignored, resumed: false });
+            }
+            let resumed = state.annul(signal);
+            let effect = |sent| Effect { sent, resumed };
+            if state.is_ignored(signal, thread, account.from_outside) {
+                return Ok(effect(Sent::Ignored));
             }
             let queued = match thread {
                 Some(thread) => thread.with_pending(|pending| enqueue(pending, signal, info, account, timer)),
                 None => enqueue(&mut state.pending, signal, info, account, timer),
             }?;
             if !queued {
-                return Ok(Sent::Merged);
+                return Ok(effect(Sent::Merged));
             }
             // The set must be seen before a thread is chosen by its mask.
             self.publish(state);
             state.notify(signal, thread);
-            Ok(Sent::Done)
+            Ok(effect(Sent::Done))
         })
     }
 }
 
 impl State {
-    /// The effects of sending: stop signals and SIGCONT annul each other, SIGCONT ends a stop. Returns whether the signal is
-    /// to be queued: not if the process is dying or the signal is ignored.
-    fn prepare(&mut self, signal: Signal, thread: Option<&Arc<TaskSignals>>, from_outside: bool) -> bool {
-        if self.exit.is_some() {
-            return false;
-        }
+    /// Stop signals and SIGCONT annul each other, whatever becomes of the signal itself. Returns whether a stop ended.
+    fn annul(&mut self, signal: Signal) -> bool {
         if SigSet::STOP.contains(signal) {
             self.discard(Signal::SIGCONT.bit());
         } else if signal == Signal::SIGCONT {
             self.discard(SigSet::STOP);
-            self.go_on();
+            return self.go_on();
         }
-        !self.is_ignored(signal, thread, from_outside)
+        false
     }
 
     fn is_ignored(&self, signal: Signal, thread: Option<&Arc<TaskSignals>>, from_outside: bool) -> bool {
@@ -191,7 +194,7 @@ mod tests {
     }
 
     fn send(group: &GroupSignals, signal: Signal) -> Sent {
-        group.send(None, SigInfo::kernel(signal), &Account::kernel()).expect("it is sent")
+        group.send(None, SigInfo::kernel(signal), &Account::kernel(), None).expect("it is sent").sent
     }
 
     #[test]
@@ -240,7 +243,7 @@ mod tests {
         assert!(group.attach(&init, None));
         let inside = Account { charge_to: None, from_outside: false };
         let kill = SigInfo::user(Signal::SIGKILL, SI_USER, 5, 0);
-        assert_eq!(group.send(None, kill, &inside).ok(), Some(Sent::Ignored));
+        assert_eq!(group.send(None, kill, &inside, None).ok().map(|e| e.sent), Some(Sent::Ignored));
         assert_eq!(send(&group, Signal::SIGTERM), Sent::Ignored);
         catch(&group, Signal::SIGTERM);
         assert_eq!(send(&group, Signal::SIGTERM), Sent::Done);
@@ -255,11 +258,11 @@ mod tests {
         let account = Account { charge_to: Some((counts, 0, 2)), from_outside: false };
         let rt = Signal::new(40).expect("a real-time signal");
         let queued = SigInfo::queued(rt, abi::siginfo::SI_QUEUE, 1, 0, 0);
-        assert!(group.send(None, queued, &account).is_ok());
-        assert!(group.send(Some(&members[0]), queued, &account).is_ok());
-        assert!(group.send(None, queued, &account).is_err_and(|e| e.is(Errno::EAGAIN)));
+        assert!(group.send(None, queued, &account, None).is_ok());
+        assert!(group.send(Some(&members[0]), queued, &account, None).is_ok());
+        assert!(group.send(None, queued, &account, None).is_err_and(|e| e.is(Errno::EAGAIN)));
         let user = SigInfo::user(Signal::SIGUSR1, SI_USER, 1, 0);
-        assert_eq!(group.send(None, user, &account).ok(), Some(Sent::Done));
+        assert_eq!(group.send(None, user, &account, None).ok().map(|e| e.sent), Some(Sent::Done));
         // The thread's own signals come first.
         assert_eq!(group.dequeue(&members[0], SigSet::EMPTY).map(|d| d.info), Some(queued));
         assert_eq!(group.dequeue(&members[0], SigSet::EMPTY).map(|d| d.info), Some(user));

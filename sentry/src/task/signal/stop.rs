@@ -7,10 +7,10 @@
 use std::sync::Arc;
 
 use abi::signal::Signal;
-use abi::wait::WaitStatus;
 
 use super::group::State;
 use super::{Attention, GroupSignals, TaskSignals};
+use crate::task::group::JobReport;
 
 /// Where a thread group is between running and stopped.
 #[derive(Debug, Default)]
@@ -21,32 +21,10 @@ pub(super) struct Stop {
     missing: usize,
     /// All have joined.
     complete: bool,
-    /// What waitpid(2) has not collected yet.
-    report: Option<Notice>,
     /// What the parent has not been told yet; a thread of the group does it.
-    untold: Option<Notice>,
+    untold: Option<JobReport>,
     /// Counts what makes a stop signal void that was taken before: SIGCONT and death.
     undone: u64,
-}
-
-/// A change that a parent hears of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Notice {
-    /// CLD_STOPPED.
-    Stopped(Signal),
-    /// CLD_CONTINUED.
-    Continued,
-}
-
-impl Notice {
-    /// As wait4(2) tells it.
-    #[must_use]
-    pub const fn wait_status(self) -> WaitStatus {
-        match self {
-            Self::Stopped(signal) => WaitStatus::stopped(signal),
-            Self::Continued => WaitStatus::CONTINUED,
-        }
-    }
 }
 
 impl Stop {
@@ -81,13 +59,13 @@ impl State {
     }
 
     /// The calling thread joins a stop it was asked to. The last one gets the notice for the parent.
-    fn join_stop(&mut self, me: &TaskSignals) -> Option<Notice> {
+    fn join_stop(&mut self, me: &TaskSignals) -> Option<JobReport> {
         me.set_stopped(true);
         self.leave_stop(me)
     }
 
     /// The stop need not wait for this thread any more.
-    pub(super) fn leave_stop(&mut self, me: &TaskSignals) -> Option<Notice> {
+    pub(super) fn leave_stop(&mut self, me: &TaskSignals) -> Option<JobReport> {
         if !me.attention().take(Attention::STOP) {
             return None;
         }
@@ -96,17 +74,17 @@ impl State {
             return None;
         }
         self.stop.complete = true;
-        let notice = Notice::Stopped(self.stop.signal.unwrap_or(Signal::SIGSTOP));
-        self.stop.report = Some(notice);
+        let notice = JobReport::Stopped(self.stop.signal.unwrap_or(Signal::SIGSTOP));
         Some(notice)
     }
 
-    /// SIGCONT was sent: threads go on, and a later thread of the group tells the parent.
-    pub(super) fn go_on(&mut self) {
+    /// SIGCONT was sent: threads go on, and one of them tells the parent.
+    /// Returns whether there was a stop to end.
+    pub(super) fn go_on(&mut self) -> bool {
         self.stop.undone += 1;
-        if let Some(signal) = self.stop.signal.take() {
-            self.stop.untold = Some(if self.stop.complete { Notice::Continued } else { Notice::Stopped(signal) });
-            self.stop.report = Some(Notice::Continued);
+        let stopped = self.stop.signal.take();
+        if let Some(signal) = stopped {
+            self.stop.untold = Some(if self.stop.complete { JobReport::Continued } else { JobReport::Stopped(signal) });
         }
         self.stop.missing = 0;
         self.stop.complete = false;
@@ -117,6 +95,7 @@ impl State {
                 member.attention().raise(Attention::WORK | Attention::SIGNAL);
             }
         }
+        stopped.is_some()
     }
 }
 
@@ -126,7 +105,7 @@ pub(super) enum Joined {
     /// It was not asked.
     No,
     /// It sleeps now; the notice, if any, is for the parent.
-    Stopped(Option<Notice>),
+    Stopped(Option<JobReport>),
 }
 
 impl GroupSignals {
@@ -149,26 +128,8 @@ impl GroupSignals {
     }
 
     /// What the parent has not been told yet.
-    pub(super) fn take_untold(&self) -> Option<Notice> {
+    pub(super) fn take_untold(&self) -> Option<JobReport> {
         self.peek().stop.untold.take()
-    }
-
-    /// A stop or continuation that waitpid(2) may report, if it is wanted; `consume` it unless WNOWAIT was given.
-    #[must_use]
-    pub fn take_report(&self, stopped: bool, continued: bool, consume: bool) -> Option<Notice> {
-        let mut state = self.peek();
-        let report = state.stop.report?;
-        let wanted = match report {
-            Notice::Stopped(_) => stopped,
-            Notice::Continued => continued,
-        };
-        if !wanted {
-            return None;
-        }
-        if consume {
-            state.stop.report = None;
-        }
-        Some(report)
     }
 
     /// Whether all threads have stopped.
@@ -194,6 +155,7 @@ impl GroupSignals {
 mod tests {
     use abi::siginfo::SigInfo;
     use abi::signal::SigSet;
+    use abi::wait::WaitStatus;
 
     use super::*;
     use crate::task::signal::{Account, SigHand};
@@ -220,12 +182,8 @@ mod tests {
         start(&group);
         assert_eq!(group.join_stop(&members[0]), Joined::Stopped(None));
         assert!(!group.is_stopped());
-        assert_eq!(group.join_stop(&members[1]), Joined::Stopped(Some(Notice::Stopped(Signal::SIGTSTP))));
+        assert_eq!(group.join_stop(&members[1]), Joined::Stopped(Some(JobReport::Stopped(Signal::SIGTSTP))));
         assert!(group.is_stopped());
-        assert_eq!(group.take_report(true, true, false), Some(Notice::Stopped(Signal::SIGTSTP)));
-        assert_eq!(group.take_report(false, true, true), None);
-        assert!(group.take_report(true, false, true).is_some());
-        assert_eq!(group.take_report(true, true, true), None);
     }
 
     #[test]
@@ -233,7 +191,7 @@ mod tests {
         let (group, members) = group(2);
         start(&group);
         assert_eq!(group.join_stop(&members[0]), Joined::Stopped(None));
-        assert_eq!(group.detach(&members[1]), Some(Notice::Stopped(Signal::SIGTSTP)));
+        assert_eq!(group.detach(&members[1]), Some(JobReport::Stopped(Signal::SIGTSTP)));
     }
 
     #[test]
@@ -241,12 +199,11 @@ mod tests {
         let (group, members) = group(1);
         let before = group.peek().stop.undone();
         start(&group);
-        assert_eq!(group.join_stop(&members[0]), Joined::Stopped(Some(Notice::Stopped(Signal::SIGTSTP))));
-        let sent = group.send(None, SigInfo::kernel(Signal::SIGCONT), &Account::kernel());
-        assert!(sent.is_ok());
+        assert_eq!(group.join_stop(&members[0]), Joined::Stopped(Some(JobReport::Stopped(Signal::SIGTSTP))));
+        let sent = group.send(None, SigInfo::kernel(Signal::SIGCONT), &Account::kernel(), None);
+        assert!(sent.is_ok_and(|e| e.resumed));
         assert!(!members[0].is_stopped() && !group.is_stopped());
-        assert_eq!(group.take_untold(), Some(Notice::Continued));
-        assert_eq!(group.take_report(true, true, true), Some(Notice::Continued));
+        assert_eq!(group.take_untold(), Some(JobReport::Continued));
         assert!(!group.with_state(|s| s.start_stop(Signal::SIGTSTP, before)));
     }
 
@@ -255,7 +212,7 @@ mod tests {
         let (group, members) = group(2);
         start(&group);
         let _ = group.join_stop(&members[0]);
-        group.send(None, SigInfo::kernel(Signal::SIGKILL), &Account::kernel()).expect("SIGKILL is sent");
+        group.send(None, SigInfo::kernel(Signal::SIGKILL), &Account::kernel(), None).expect("SIGKILL is sent");
         assert!(members.iter().all(|m| m.attention().killed()));
         assert_eq!(group.exit_status(), Some(WaitStatus::signaled(Signal::SIGKILL, false)));
     }

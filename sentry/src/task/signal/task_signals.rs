@@ -83,10 +83,9 @@ impl TaskSignals {
         old
     }
 
-    /// Ends what [`Self::open_for`] began.
+    /// Ends what [`Self::open_for`] began, once the mask is the old one again.
     pub(super) fn close_again(&self) {
-        let real = self.real_blocked.swap(0, Ordering::SeqCst);
-        self.blocked.store(real, Ordering::SeqCst);
+        self.real_blocked.store(0, Ordering::SeqCst);
     }
 
     /// Replaces the mask; by the task's own thread. Signals for the process need more: [`super::GroupSignals::set_blocked`].
