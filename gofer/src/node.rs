@@ -49,6 +49,15 @@ impl Node {
         openat2(&self.fd, name.as_bytes(), how).map_err(errno)
     }
 
+    /// A new regular file without a name in this directory's filesystem, for reading and writing.
+    pub(crate) fn open_unnamed(&self, mode: u32) -> Result<OwnedFd, Errno> {
+        let how = OpenHow::new()
+            .flags(OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC)
+            .mode(nix::sys::stat::Mode::from_bits_truncate(mode))
+            .resolve(RESOLVE);
+        openat2(&self.fd, ".", how).map_err(errno)
+    }
+
     /// Attributes now.
     pub(crate) fn stat(&self) -> Result<Stat, Errno> {
         Ok(Stat::from(&statx_fd(self.fd.as_fd())?))

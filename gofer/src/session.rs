@@ -115,6 +115,7 @@ impl<'s> Session<'s> {
             T::Tdonate(ask) => self.donate(ask, reply),
             T::Tcreatex(ask) => self.createx(ask, reply),
             T::Tmake(ask) => self.make(ask, reply),
+            T::Ttmpfile(ask) => self.tmpfile(ask, reply),
             T::Tlistdir(ask) => self.listdir(ask, reply),
             T::Trename2(ask) => self.rename2(ask, reply),
             T::Tallocate(ask) => self.allocate(ask, reply),

@@ -71,6 +71,12 @@ fn files_are_created_read_written_and_outlive_their_names() {
     for dialect in BOTH {
         let dir = Scratch::new();
         let (client, root) = connect(export(&dir.0), dialect);
+        if dialect == Dialect::Extended {
+            let (unnamed, fd) = client.create_unnamed(&root, 0o600, me()).expect("created");
+            assert_eq!((unnamed.stat.nlink, fd.is_some()), (0, true));
+            client.link(&unnamed.fid, &root, name("named")).expect("linked");
+            assert!(dir.path("named").exists());
+        }
         let (entry, fd) = client.create(&root, name("f"), 0o640, me()).expect("created");
         assert_eq!(fd.is_some(), dialect == Dialect::Extended);
         assert_eq!(entry.stat.mode & 0o7000, 0);

@@ -11,7 +11,8 @@ use host::path::errno;
 use ninep::attr::Device;
 use ninep::flags::OpenFlags;
 use ninep::message::{
-    Rcreatex, Rlcreate, Rmake, Rmkdir, Rmknod, Rsymlink, Tcreatex, Tlcreate, Tmake, Tmkdir, Tmknod, Tsymlink,
+    Rcreatex, Rlcreate, Rmake, Rmkdir, Rmknod, Rsymlink, Rtmpfile, Tcreatex, Tlcreate, Tmake, Tmkdir, Tmknod, Tsymlink,
+    Ttmpfile,
 };
 use ninep::{Fid, Name, Stat};
 use nix::fcntl::{AtFlags, OFlag};
@@ -66,6 +67,18 @@ impl Session<'_> {
         let (node, stat, fd) = self.create_file(&dir, ask.name, ownership)?;
         self.fids.insert(ask.newfid, Arc::new(node))?;
         reply.send_with_fd(&Rcreatex { stat }, fd)
+    }
+
+    pub(crate) fn tmpfile(&mut self, ask: &Ttmpfile, reply: &mut Reply<'_>) -> Result<(), Errno> {
+        self.writable()?;
+        let dir = self.fids.dir(ask.dfid)?;
+        self.fids.check_free(ask.newfid)?;
+        let ownership = Ownership { uid: Some(ask.uid), gid: ask.gid, mode: ask.mode };
+        let fd = dir.open_unnamed(ask.mode & 0o7777)?;
+        let (node, stat) = self.fd_dir.reopen(fd.as_fd(), OFlag::O_PATH).and_then(Node::with_stat)?;
+        let (node, stat) = self.give_away(node, stat, ownership)?;
+        self.fids.insert(ask.newfid, Arc::new(node))?;
+        reply.send_with_fd(&Rtmpfile { stat }, fd)
     }
 
     pub(crate) fn make(&mut self, ask: &Tmake<'_>, reply: &mut Reply<'_>) -> Result<(), Errno> {

@@ -8,6 +8,7 @@ pub mod empty_root;
 mod errno;
 pub mod fd_socket;
 pub mod fdpass;
+pub mod file;
 pub mod fork;
 mod guard;
 pub mod mapping;

@@ -201,6 +201,8 @@ messages! {
     152 Tsetxattr<'q> { fid: Fid, name: Str<'q>, value: Blob<'q>, flags: u32 } => Rsetxattr {};
     /// removexattr(2).
     154 Tremovexattr<'q> { fid: Fid, name: Str<'q> } => Rremovexattr {};
+    /// As `Tcreatex`, for a file without a name, which `Tlink` may give it: open(2) with O_TMPFILE.
+    156 Ttmpfile { dfid: Fid, newfid: Fid, mode: u32, uid: u32, gid: u32 } => Rtmpfile { stat: Stat };
 }
 
 /// One step of [`Twalkattr`].

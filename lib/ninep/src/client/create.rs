@@ -8,7 +8,7 @@ use abi::Errno;
 use super::{Client, Entry, FidHandle, Result};
 use crate::attr::{Device, SetAttr};
 use crate::flags::{OpenFlags, SetMask};
-use crate::message::{Tcreatex, Tlcreate, Tmake, Tmkdir, Tmknod, Tsymlink};
+use crate::message::{Tcreatex, Tlcreate, Tmake, Tmkdir, Tmknod, Tsymlink, Ttmpfile};
 use crate::name::Name;
 use crate::wire::Str;
 
@@ -58,6 +58,23 @@ impl Client {
         self.call(&Tlcreate { fid: fid.fid(), name, flags, mode: S_IFREG | mode, gid }, |_, _| ())?;
         drop(fid);
         Ok((self.own_new(dir, name, owner)?, None))
+    }
+
+    /// Creates a regular file without a name, which [`Self::link`] may give it, O_TMPFILE; EOPNOTSUPP from the plain
+    /// dialect.
+    pub fn create_unnamed(
+        self: &Arc<Self>,
+        dir: &FidHandle,
+        mode: u32,
+        Owner { uid, gid }: Owner,
+    ) -> Result<(Entry, Option<OwnedFd>)> {
+        if !self.extended() {
+            return Err(Errno::EOPNOTSUPP.into());
+        }
+        let fid = FidHandle::new(self)?;
+        let ask = Ttmpfile { dfid: dir.fid(), newfid: fid.fid(), mode, uid, gid };
+        let (stat, fd) = self.call(&ask, |r, fd| (r.stat, fd))?;
+        Ok((Entry { fid, stat, target: None }, fd))
     }
 
     /// Makes a file of another kind, which must not exist.
