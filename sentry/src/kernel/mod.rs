@@ -1,16 +1,25 @@
 //! The sandbox as a whole: what all tasks share.
 
 pub mod container;
+pub mod dmesg;
 pub mod stubs;
+pub mod version;
 
 use std::sync::Arc;
 
-use platform::Platform;
+use std::time::Instant;
 
+use platform::Platform;
+use sync::Mutex;
+
+use crate::error::Result;
+use crate::lock_order;
 use crate::mm::memfile::MemFile;
 use crate::syscall::SyscallTable;
+use crate::task::namespaces::{Namespaces, UtsNames};
 use crate::task::signal::SignalCounts;
 use crate::task::tree::TaskTree;
+use crate::task::{PidNamespace, UserNamespace};
 use crate::time::Clocks;
 
 /// One per sandbox process. Everything in it is either immutable or has a lock of its own.
@@ -22,7 +31,7 @@ pub struct Kernel {
     pub memfile: Arc<MemFile>,
     /// The calls.
     pub syscalls: SyscallTable,
-    /// Processes and their relations, pid namespaces.
+    /// The lock over processes' relations.
     pub tree: TaskTree,
     /// CLOCK_REALTIME, CLOCK_MONOTONIC, the vDSO's parameters, the timer thread.
     pub clocks: Arc<Clocks>,
@@ -30,6 +39,78 @@ pub struct Kernel {
     pub signal_counts: Arc<SignalCounts>,
     /// Calls that were made and are not there.
     pub stubs: stubs::Stubs,
+    /// The log of syslog(2).
+    pub dmesg: dmesg::BootLog,
+    /// Tasks of each user.
+    pub user_tasks: Arc<SignalCounts>,
+    /// The outermost user namespace.
+    pub root_user_ns: Arc<UserNamespace>,
+    /// The outermost pid namespace: the first container's, and the parent of all others.
+    pub root_pid_ns: Arc<PidNamespace>,
+    /// The initial namespaces of other kinds.
+    pub root_namespaces: Arc<Namespaces>,
     /// Whether calls are written to the debug log.
     pub strace: bool,
+    /// How many CPUs the application may count on.
+    pub cpus: usize,
+    /// Bytes of memory that the application may count on.
+    pub memory_total: u64,
+    /// When the sandbox started.
+    pub boot: Instant,
+    containers: Mutex<Vec<Arc<container::Container>>, lock_order::Containers>,
+}
+
+/// What a kernel is made of.
+#[derive(Debug)]
+pub struct KernelParts {
+    /// How application code runs.
+    pub platform: Arc<dyn Platform>,
+    /// All memory.
+    pub memfile: Arc<MemFile>,
+    /// The calls.
+    pub syscalls: SyscallTable,
+    /// The clocks.
+    pub clocks: Arc<Clocks>,
+    /// Whether calls are written to the debug log.
+    pub strace: bool,
+    /// How many CPUs the application may count on.
+    pub cpus: usize,
+    /// Bytes of memory that the application may count on.
+    pub memory_total: u64,
+}
+
+impl Kernel {
+    /// A kernel without containers.
+    pub fn new(parts: KernelParts) -> Result<Arc<Self>> {
+        let root_user_ns = UserNamespace::root();
+        let root_pid_ns = PidNamespace::root(Arc::clone(&root_user_ns));
+        let names = UtsNames { host: b"localhost".to_vec(), domain: b"(none)".to_vec() };
+        let root_namespaces = Namespaces::initial(&root_user_ns, Arc::clone(&root_pid_ns), names);
+        let dmesg = dmesg::BootLog::new(parts.platform.name(), parts.cpus, parts.memory_total);
+        Ok(Arc::new(Self {
+            platform: parts.platform,
+            memfile: parts.memfile,
+            syscalls: parts.syscalls,
+            tree: TaskTree::default(),
+            clocks: parts.clocks,
+            stubs: stubs::Stubs::default(),
+            dmesg,
+            signal_counts: Arc::default(),
+            user_tasks: Arc::default(),
+            root_user_ns,
+            root_pid_ns,
+            root_namespaces,
+            strace: parts.strace,
+            cpus: parts.cpus.max(1),
+            memory_total: parts.memory_total,
+            boot: Instant::now(),
+            containers: Mutex::default(),
+        }))
+    }
+
+    /// The containers of the sandbox.
+    #[must_use]
+    pub fn containers(&self) -> Vec<Arc<container::Container>> {
+        self.containers.lock().clone()
+    }
 }

@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Instant;
 
+use abi::wait::WaitStatus;
 use abi::{Errno, UserAddr};
 use platform::{Context, Resume};
 use sync::WaitQueue;
@@ -11,10 +12,12 @@ use sync::WaitQueue;
 use super::Task;
 use super::activity::Activity;
 use super::creds::Credentials;
+use super::exit::VforkDone;
 use super::namespaces::Namespaces;
 use super::signal::CurrentSignals;
 use crate::error::{Error, Restart, Result};
 use crate::mm::MemoryManager;
+use crate::user::UserPtr;
 use crate::vfs::{FdTable, FsContext};
 
 /// The task whose thread this is. Every system call gets it; what other tasks may see is in [`Task`], which it derefs to.
@@ -33,6 +36,12 @@ pub struct CurrentTask {
     pub(super) own_signals: CurrentSignals,
     /// Set by calls that leave more than a result behind: what to apply before application code goes on.
     pub(super) resume: Option<Resume>,
+    /// Where CLONE_CHILD_SETTID wants the number, before the task runs first.
+    pub(super) set_child_tid: Option<UserPtr<i32>>,
+    /// Set when the thread is to end.
+    pub(super) exit: Option<WaitStatus>,
+    /// Whom to tell when it no longer uses its parent's memory.
+    pub(super) vfork: Option<Arc<VforkDone>>,
 }
 
 impl Deref for CurrentTask {

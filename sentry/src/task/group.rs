@@ -74,6 +74,17 @@ pub enum JobReport {
     Continued,
 }
 
+impl JobReport {
+    /// As wait4(2) tells it.
+    #[must_use]
+    pub const fn wait_status(self) -> WaitStatus {
+        match self {
+            Self::Stopped(signal) => WaitStatus::stopped(signal),
+            Self::Continued => WaitStatus::CONTINUED,
+        }
+    }
+}
+
 /// Where a process is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Life {
@@ -94,12 +105,10 @@ pub(super) struct Threads {
     pub(super) leader: Option<Arc<Task>>,
     /// How many have not ended.
     pub(super) live: usize,
-    /// exit_group(2) or a fatal signal came: how the process will have ended.
-    pub(super) exit: Option<WaitStatus>,
-    /// How the leader ended by exit(2), which counts if `exit` is not set.
+    /// How the leader ended by exit(2), which counts if the process did not end as a whole.
     pub(super) leader_exit: WaitStatus,
-    /// The thread that ends all others because it is in execve.
-    pub(super) execing: Option<Weak<Task>>,
+    /// The thread that waits for all others to end because it is in execve.
+    pub(super) execing: Option<Arc<Task>>,
 }
 
 /// What a new process is made of.
@@ -271,7 +280,7 @@ impl ThreadGroup {
     /// Whether it is ending as a whole: exit_group(2) or a fatal signal came.
     #[must_use]
     pub fn is_exiting(&self) -> bool {
-        self.threads.lock().exit.is_some()
+        self.signals.exit_status().is_some()
     }
 
     /// Whether all its threads have ended.

@@ -8,19 +8,30 @@
 //! protect one object each and are read without `Tree`. What a plain system call needs of its own task takes none of them.
 
 pub mod activity;
+mod clone;
 pub mod creds;
 pub mod current;
+mod exit;
 pub mod group;
+pub mod host_thread;
 pub mod limits;
 pub mod namespaces;
 pub mod pid;
+pub mod pidfd;
+pub mod run;
 pub mod sched;
+mod seams;
 pub mod session;
 pub mod signal;
+mod strace;
 pub mod tree;
+mod unshare;
 pub mod usage;
 pub mod user_ns;
+mod vsyscall;
+pub mod wait;
 
+pub use clone::CloneRequest;
 pub use creds::Credentials;
 pub use current::CurrentTask;
 pub use group::ThreadGroup;
@@ -38,6 +49,7 @@ use std::time::Instant;
 use abi::UserAddr;
 use abi::limits::TASK_COMM_LEN;
 use abi::signal::Signal;
+use platform::CpuMeter;
 use sync::{Mutex, Parker};
 
 use crate::kernel::Kernel;
@@ -47,7 +59,7 @@ use crate::vfs::{FdTable, FsContext};
 use activity::{Activity, AtomicActivity};
 use sched::Sched;
 use signal::{Attention, TaskSignals};
-use usage::{CpuTime, TaskUsage, Usage};
+use usage::{CpuTime, TaskClocks, TaskUsage, Usage};
 
 /// A thread, as others see it.
 pub struct Task {
@@ -59,6 +71,7 @@ pub struct Task {
     /// Its signal mask, pending signals, alternate stack.
     pub signals: Arc<TaskSignals>,
     shared: Mutex<Shared, lock_order::Task>,
+    clocks: TaskClocks,
     /// Counters.
     pub usage: TaskUsage,
     /// Policy, priority, affinity: stored, not obeyed.
@@ -116,6 +129,7 @@ pub(crate) struct TaskParts {
     pub(crate) fs: Arc<FsContext>,
     pub(crate) namespaces: Arc<Namespaces>,
     pub(crate) signals: Arc<TaskSignals>,
+    pub(crate) cpu_meter: CpuMeter,
     pub(crate) sched: Sched,
     pub(crate) personality: u32,
     pub(crate) timer_slack: u64,
@@ -138,6 +152,7 @@ impl Task {
                 fs: Some(parts.fs),
                 namespaces: Some(parts.namespaces),
             }),
+            clocks: TaskClocks::new(parts.cpu_meter),
             usage: TaskUsage::default(),
             sched: parts.sched,
             started: Instant::now(),
@@ -246,7 +261,7 @@ impl Task {
     /// CPU time it has used (CLOCK_THREAD_CPUTIME_ID).
     #[must_use]
     pub fn cpu_time(&self) -> CpuTime {
-        CpuTime::default()
+        CpuTime { user: self.clocks.user.read(), sys: self.clocks.sys() }
     }
 
     /// All it has used so far.

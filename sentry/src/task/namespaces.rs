@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use abi::sched::CloneFlags;
 use sync::Mutex;
 
 use super::pid::PidNamespace;
@@ -153,5 +154,33 @@ impl Namespaces {
             time: Arc::clone(&time),
             time_for_children: time,
         })
+    }
+}
+
+impl Namespaces {
+    /// Replaces those that `flags` name by new ones; the pid namespace is not one of them.
+    pub(super) fn renew(&mut self, flags: CloneFlags, user_ns: &Arc<UserNamespace>) {
+        let user = || Arc::clone(user_ns);
+        if flags.contains(CloneFlags::CLONE_NEWUTS) {
+            self.uts = self.uts.duplicate(user());
+        }
+        if flags.contains(CloneFlags::CLONE_NEWIPC) {
+            self.ipc = IpcNamespace::new(NsId::new(), user());
+        }
+        if flags.contains(CloneFlags::CLONE_NEWNET) {
+            self.net = NetNamespace::new(NsId::new(), user());
+        }
+        if flags.contains(CloneFlags::CLONE_NEWCGROUP) {
+            self.cgroup = CgroupNamespace::new(NsId::new(), user());
+        }
+        if flags.contains(CloneFlags::CLONE_NEWTIME) {
+            self.time_for_children = TimeNamespace::new(NsId::new(), user());
+        }
+    }
+
+    /// What a child of a task with these gets: the namespaces for children become its own.
+    #[must_use]
+    pub(super) fn for_child(&self) -> Self {
+        Self { time: Arc::clone(&self.time_for_children), ..self.clone() }
     }
 }

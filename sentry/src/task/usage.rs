@@ -1,8 +1,10 @@
 //! What tasks have used: CPU time, faults, context switches (getrusage(2), times(2), CPU-time clocks).
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use host::clock::Clock;
+use platform::CpuMeter;
 use sync::Mutex;
 
 use crate::lock_order::Leaf;
@@ -84,6 +86,49 @@ impl TaskUsage {
             max_rss,
         }
     }
+}
+
+/// The clocks of the host threads that run a task.
+#[derive(Debug)]
+pub(super) struct TaskClocks {
+    /// Of its application code.
+    pub(super) user: CpuMeter,
+    /// The host's number of its kernel thread; 0 before it starts and after it ended.
+    kernel_thread: AtomicI32,
+    /// What that thread had used before the task ran on it, in nanoseconds; after its end, what the task used of it.
+    kernel_base: AtomicU64,
+}
+
+impl TaskClocks {
+    pub(super) fn new(user: CpuMeter) -> Self {
+        Self { user, kernel_thread: AtomicI32::new(0), kernel_base: AtomicU64::new(0) }
+    }
+
+    /// The calling thread begins to run the task.
+    pub(super) fn start(&self) {
+        self.kernel_base.store(nanos(Clock::THREAD_CPU.elapsed()), Ordering::Relaxed);
+        self.kernel_thread.store(host::clock::thread_id(), Ordering::Release);
+    }
+
+    /// The calling thread runs it no more.
+    pub(super) fn stop(&self) {
+        let used = nanos(self.sys());
+        self.kernel_thread.store(0, Ordering::Release);
+        self.kernel_base.store(used, Ordering::Release);
+    }
+
+    /// CPU time of its kernel thread.
+    pub(super) fn sys(&self) -> Duration {
+        let base = Duration::from_nanos(self.kernel_base.load(Ordering::Acquire));
+        match self.kernel_thread.load(Ordering::Acquire) {
+            0 => base,
+            tid => Clock::of_thread(tid).elapsed().saturating_sub(base),
+        }
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// A counter with one writer needs no read-modify-write.

@@ -49,7 +49,7 @@ impl ThreadGroup {
     }
 
     /// Tells the parent, by signal and for wait(2), that the process has stopped or goes on.
-    pub(super) fn report_job(&self, report: JobReport) {
+    pub(in crate::task) fn report_job(&self, report: JobReport) {
         let parent = {
             let mut links = self.links.lock();
             links.job_report = Some(report);

@@ -1,0 +1,130 @@
+//! The loop of a task's thread: run application code, get an event, handle it, look after signals, go on.
+//!
+//! A plain system call passes through here without an allocation and without a lock that other tasks share.
+
+use abi::siginfo::{SEGV_MAPERR, SigInfo};
+use abi::signal::Signal;
+use abi::wait::WaitStatus;
+use abi::{Errno, UserAddr};
+use platform::{Access, Event, PlatformError, Resume, SyscallArgs};
+
+use super::signal::Death;
+use super::{CurrentTask, vsyscall};
+use crate::error::SysResult;
+
+/// What a task does next. A checkpoint finds every task in one of these.
+#[derive(Clone, Copy, Debug)]
+enum RunState {
+    /// Go on with application code: after this call, with this result, or after another event.
+    GoOn(Option<(SyscallArgs, SysResult)>),
+    /// Make this call.
+    Syscall(SyscallArgs),
+    /// End the thread.
+    Exit,
+}
+
+impl CurrentTask {
+    /// Runs the task until it has ended. The registers that the context holds are loaded first.
+    pub(super) fn run(mut self: Box<Self>) {
+        self.begin();
+        let mut state = RunState::GoOn(None);
+        loop {
+            state = match state {
+                RunState::GoOn(call) => self.go_on(call),
+                RunState::Syscall(args) => self.make_call(args),
+                RunState::Exit => break,
+            };
+        }
+        self.finish();
+    }
+
+    /// First things on the task's own thread.
+    fn begin(&mut self) {
+        self.task.clocks.start();
+        self.resume = Some(Resume::Regs);
+        if let Some(at) = self.set_child_tid.take() {
+            let _ = self.mm.write(at, &self.task.tid());
+        }
+    }
+
+    /// Looks after signals and stops, then runs application code until the next event.
+    fn go_on(&mut self, call: Option<(SyscallArgs, SysResult)>) -> RunState {
+        let resume = match self.return_to_user(call) {
+            Ok(resume) => resume,
+            Err(Death(status)) => {
+                self.exit = Some(status);
+                return RunState::Exit;
+            }
+        };
+        if !self.task.attention().enter_app() {
+            // Something came in between. A result is not stored yet: a signal may still find the call unfinished.
+            return RunState::GoOn(match resume {
+                Resume::Return(_) => call,
+                Resume::AsIs => None,
+                Resume::Regs => {
+                    self.resume = Some(resume);
+                    None
+                }
+            });
+        }
+        let event = self.context.run(self.mm.address_space(), resume);
+        self.task.attention().leave_app();
+        match event {
+            Ok(Event::Syscall(args)) => RunState::Syscall(args),
+            Ok(Event::Fault { addr, access }) => self.fault(addr, access),
+            Ok(Event::Exception(exception)) => {
+                self.exception_signal(&exception);
+                RunState::GoOn(None)
+            }
+            Ok(Event::Interrupted) => RunState::GoOn(None),
+            Err(error) => self.platform_failed(&error),
+        }
+    }
+
+    fn make_call(&mut self, args: SyscallArgs) -> RunState {
+        let result = self.dispatch(&args);
+        if self.exit.is_some() { RunState::Exit } else { RunState::GoOn(Some((args, result))) }
+    }
+
+    fn dispatch(&mut self, args: &SyscallArgs) -> SysResult {
+        let kernel = self.task.kernel();
+        let row = if args.compat { None } else { kernel.syscalls.get(args.nr).copied() };
+        match row {
+            Some(row) if kernel.strace => self.trace_call(&row, args),
+            Some(row) => (row.handler)(self, args),
+            None => {
+                if kernel.strace {
+                    tracing::debug!("[{}] syscall_{:#x}() = -1 ENOSYS", self.task.tid(), args.nr);
+                }
+                Err(Errno::ENOSYS.into())
+            }
+        }
+    }
+
+    fn fault(&mut self, addr: UserAddr, access: Access) -> RunState {
+        if vsyscall::contains(addr) {
+            match self.emulate_vsyscall(addr) {
+                Some(resume) => self.resume = Some(resume),
+                None => self.fault_signal(addr, access, SigInfo::fault(Signal::SIGSEGV, SEGV_MAPERR, addr.0)),
+            }
+            return RunState::GoOn(None);
+        }
+        match self.mm.handle_fault(addr, access) {
+            Ok(()) => self.task.usage.count_fault(),
+            Err(info) => self.fault_signal(addr, access, info),
+        }
+        RunState::GoOn(None)
+    }
+
+    /// The host took the stub away, or refuses what we need: the process cannot go on.
+    fn platform_failed(&mut self, error: &PlatformError) -> RunState {
+        tracing::warn!(tid = self.task.tid(), %error, "application code cannot run");
+        self.exit_group(WaitStatus::signaled(Signal::SIGKILL, false));
+        RunState::Exit
+    }
+}
+
+/// An errno as the register shows it.
+pub(super) fn error_value(errno: Errno) -> u64 {
+    (-i64::from(errno.raw())).cast_unsigned()
+}
