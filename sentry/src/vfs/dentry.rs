@@ -44,6 +44,8 @@ pub(super) const UNLINKED: u8 = 1;
 pub(super) const REFERENCED: u8 = 2;
 /// Not in a directory: a pipe, a socket; its name is its whole path.
 const PSEUDO: u8 = 4;
+/// Made without a name, by O_TMPFILE without O_EXCL: link(2) may give it one.
+const TMPFILE: u8 = 8;
 
 #[derive(Debug)]
 struct Place {
@@ -79,9 +81,15 @@ impl Dentry {
     }
 
     /// A dentry that has a parent but never is in its cache: what O_TMPFILE makes.
-    pub(super) fn new_unlinked(self: &Arc<Self>, inode: Arc<dyn Inode>, name: &[u8]) -> Result<Arc<Self>> {
+    pub(super) fn new_tmpfile(
+        self: &Arc<Self>,
+        inode: Arc<dyn Inode>,
+        name: &[u8],
+        linkable: bool,
+    ) -> Result<Arc<Self>> {
         let dentry = Self::make(Arc::clone(&self.sb), inode, Some(Arc::clone(self)), Arc::from(name))?;
-        dentry.flags.fetch_or(UNLINKED, Ordering::Relaxed);
+        let flags = if linkable { UNLINKED | TMPFILE } else { UNLINKED };
+        dentry.flags.fetch_or(flags, Ordering::Relaxed);
         Ok(dentry)
     }
 
@@ -174,6 +182,12 @@ impl Dentry {
     #[must_use]
     pub fn is_pseudo(&self) -> bool {
         self.flags.load(Ordering::Relaxed) & PSEUDO != 0
+    }
+
+    /// Whether it was made without a name and may get one.
+    #[must_use]
+    pub(super) fn is_tmpfile(&self) -> bool {
+        self.flags.load(Ordering::Relaxed) & TMPFILE != 0
     }
 
     /// Whether something is mounted on it, in any namespace.
@@ -400,6 +414,12 @@ impl Dentry {
             at = at.adopt(name, child);
         }
         at
+    }
+
+    /// Forgets all names in a directory that was removed.
+    pub(super) fn drop_names(&self) {
+        let names = std::mem::take(&mut *self.names.write());
+        self.sb.cached.fetch_sub(names.len(), Ordering::Relaxed);
     }
 
     /// What [`Self::pin`] kept need not be found any more, unless something else is mounted on or below it.

@@ -31,7 +31,7 @@ pub struct File {
     path: Path,
     /// Access mode and status flags.
     flags: AtomicU32,
-    pos: Mutex<u64, FilePos>,
+    pub(super) pos: Mutex<u64, FilePos>,
     marks: AtomicU8,
     close_hooks: Mutex<Vec<Weak<dyn CloseHook>>, Leaf>,
     /// Kept while a regular file is open for writing.

@@ -9,12 +9,13 @@ use sync::{Mutex, MutexGuard, WaitQueue};
 use super::{Mount, key};
 use crate::lock_order::Mounts;
 use crate::task::creds::UserNamespace;
+use crate::task::namespaces::NsId;
 use crate::vfs::{Dentry, MountFlags, Path};
 
 /// A tree of mounts, seen by the tasks in it.
 #[derive(Debug)]
 pub struct MountNamespace {
-    id: u64,
+    id: NsId,
     owner: Arc<UserNamespace>,
     root: OnceLock<Mutex<Arc<Mount>, crate::lock_order::MountLinks>>,
     /// Counts changes; /proc/PID/mounts is ready with POLLPRI after one.
@@ -35,7 +36,7 @@ impl MountNamespace {
     /// A namespace over a tree of mounts that is in none.
     fn over(root: &Arc<Mount>, owner: Arc<UserNamespace>) -> Arc<Self> {
         let namespace = Arc::new(Self {
-            id: crate::vfs::anon::next_ino(),
+            id: NsId::new(),
             owner,
             root: OnceLock::new(),
             changes: AtomicU64::new(0),
@@ -50,7 +51,7 @@ impl MountNamespace {
 
     /// Its inode number in /proc/PID/ns/mnt.
     #[must_use]
-    pub fn id(&self) -> u64 {
+    pub fn id(&self) -> NsId {
         self.id
     }
 
