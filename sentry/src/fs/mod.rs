@@ -3,6 +3,7 @@
 pub mod device;
 pub mod epoll;
 pub mod eventfd;
+pub mod gofer;
 pub mod pipe;
 pub mod poll;
 pub mod pseudo;
