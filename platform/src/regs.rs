@@ -35,16 +35,33 @@ pub struct Regs {
     pub gs: u64,
 }
 
+/// Index of `rax` among the words.
+pub(crate) const REGS_RAX: usize = std::mem::offset_of!(Regs, rax) / 8;
+
 /// Selector of 64-bit user code on Linux.
-pub const USER_CS: u64 = 0x33;
+pub(crate) const USER_CS: u64 = 0x33;
 /// Selector of user data on Linux.
-pub const USER_DS: u64 = 0x2b;
+pub(crate) const USER_DS: u64 = 0x2b;
 
 impl Regs {
     /// The registers a fresh program starts with: everything zero but `ip` and `sp`.
     #[must_use]
     pub fn start(ip: u64, sp: u64) -> Self {
         Self { rip: ip, rsp: sp, cs: USER_CS, ss: USER_DS, eflags: 0x202, orig_rax: u64::MAX, ..Self::default() }
+    }
+
+    /// The registers as words, in order.
+    #[must_use]
+    pub const fn to_words(self) -> [u64; 27] {
+        // SAFETY: the structure is `repr(C)`, holds 27 words and nothing else.
+        unsafe { std::mem::transmute(self) }
+    }
+
+    /// From words, in order.
+    #[must_use]
+    pub const fn from_words(words: [u64; 27]) -> Self {
+        // SAFETY: the structure is `repr(C)`, holds 27 words and nothing else, each of which may have any value.
+        unsafe { std::mem::transmute(words) }
     }
 }
 

@@ -3,6 +3,7 @@
 //! One of the two crates with `unsafe` (the other is `platform`). What it offers is safe to call with any argument; each
 //! unsafe block says which invariant of its module makes it sound.
 
+pub mod child;
 pub mod clock;
 pub mod empty_root;
 mod errno;
@@ -10,15 +11,18 @@ pub mod fd_socket;
 pub mod fdpass;
 pub mod file;
 pub mod fork;
+pub mod futex;
 mod guard;
 pub mod mapping;
 pub mod mem;
 pub mod memfd;
 pub mod path;
 pub mod pidfd;
+pub mod ptrace;
 pub mod random;
 pub mod seccomp;
 pub mod self_exe;
+pub mod shared_pages;
 pub mod spawn;
 pub mod tty;
 pub mod xattr;

@@ -1,0 +1,93 @@
+//! What the tests need: a platform, a memory file with a program, and shorthands.
+
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::sync::{Arc, RwLock, RwLockReadGuard};
+
+use abi::{UserAddr, UserRange};
+
+use crate::ptrace::Ptrace;
+use crate::{AddressSpace, Context, Event, MapOp, Platform, Prot, Regs, Resume};
+
+/// Where programs are mapped, at offset 0 of the file.
+pub(super) const CODE: u64 = 0x40_0000;
+/// Where their data is mapped, at [`DATA_OFFSET`] of the file.
+pub(super) const DATA: u64 = 0x50_0000;
+pub(super) const DATA_OFFSET: u64 = 0x1_0000;
+pub(super) const DATA_LEN: u64 = 0x1_0000;
+
+/// Held by every test while it has stubs; the one that counts children holds it alone.
+pub(super) static STUBS: RwLock<()> = RwLock::new(());
+
+pub(super) struct World {
+    pub(super) platform: Ptrace,
+    pub(super) file: Arc<OwnedFd>,
+    _stubs: Option<RwLockReadGuard<'static, ()>>,
+}
+
+pub(super) type Program = extern "C" fn();
+
+impl World {
+    pub(super) fn new() -> Self {
+        let stubs = STUBS.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        Self { _stubs: Some(stubs), ..Self::alone() }
+    }
+
+    pub(super) fn alone() -> Self {
+        // SAFETY: the name is a C string, the descriptor is new.
+        let file = unsafe { OwnedFd::from_raw_fd(libc::memfd_create(c"test".as_ptr(), libc::MFD_CLOEXEC)) };
+        // SAFETY: no memory is involved.
+        assert_eq!(unsafe { libc::ftruncate(file.as_raw_fd(), 0x10_0000) }, 0);
+        Self { platform: Ptrace::new().unwrap(), file: Arc::new(file), _stubs: None }
+    }
+
+    pub(super) fn write(&self, offset: u64, bytes: &[u8]) {
+        // SAFETY: the buffer is live.
+        let n = unsafe { libc::pwrite(self.file.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), offset as i64) };
+        assert_eq!(n, bytes.len() as isize);
+    }
+
+    pub(super) fn read_u64(&self, offset: u64) -> u64 {
+        let mut bytes = [0; 8];
+        // SAFETY: the buffer is live.
+        assert_eq!(unsafe { libc::pread(self.file.as_raw_fd(), bytes.as_mut_ptr().cast(), 8, offset as i64) }, 8);
+        u64::from_le_bytes(bytes)
+    }
+
+    /// An address space with `program` at [`CODE`] and zeroes at [`DATA`].
+    pub(super) fn space(&self, program: Program) -> Arc<dyn AddressSpace> {
+        // SAFETY: programs are followed by other code, and are shorter than this.
+        let code = unsafe { std::slice::from_raw_parts(program as *const u8, 256) };
+        self.write(0, code);
+        let space = self.platform.new_address_space().unwrap();
+        space.update(&[self.map(CODE, 0, 4096, Prot::READ_EXEC), self.map_data()]).unwrap();
+        space
+    }
+
+    pub(super) fn map(&self, at: u64, offset: u64, len: u64, prot: Prot) -> MapOp<'_> {
+        MapOp::Map { at: UserAddr(at), len, file: &self.file, offset, prot }
+    }
+
+    pub(super) fn map_data(&self) -> MapOp<'_> {
+        self.map(DATA, DATA_OFFSET, DATA_LEN, Prot::READ_WRITE)
+    }
+
+    /// A context about to run the program.
+    pub(super) fn context(&self) -> Box<dyn Context> {
+        let mut context = self.platform.new_context().unwrap();
+        *context.regs().unwrap() = Regs::start(CODE, DATA + DATA_LEN);
+        context
+    }
+}
+
+pub(super) fn range(start: u64, len: u64) -> UserRange {
+    UserRange::new(UserAddr(start), len).unwrap()
+}
+
+/// Runs and expects a system call; returns its number and first argument.
+#[track_caller]
+pub(super) fn syscall(context: &mut dyn Context, space: &Arc<dyn AddressSpace>, resume: Resume) -> (u64, u64) {
+    match context.run(space, resume).unwrap() {
+        Event::Syscall(call) => (call.nr, call.args[0]),
+        other => panic!("{other:?}"),
+    }
+}
