@@ -5,6 +5,7 @@
 
 pub mod child;
 pub mod clock;
+pub mod cpu;
 pub mod empty_root;
 mod errno;
 pub mod fd_socket;

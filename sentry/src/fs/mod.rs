@@ -4,6 +4,8 @@ pub mod device;
 pub mod epoll;
 pub mod eventfd;
 pub mod gofer;
+pub mod nsfs;
 pub mod pipe;
 pub mod poll;
+pub mod proc;
 pub mod pseudo;

@@ -202,6 +202,13 @@ pub trait Inode: Any + Debug + Send + Sync {
         err(Errno::EINVAL)
     }
 
+    /// The target as `task` sees it: what readlink(2) and path walking ask. Differs from [`Self::readlink`] only where the
+    /// target depends on the reader, as that of /proc/self does.
+    fn readlink_for(&self, task: &CurrentTask) -> Result<Vec<u8>> {
+        let _ = task;
+        self.readlink()
+    }
+
     /// A magic link (/proc/PID/fd/N, exe, cwd, root, ns): following it jumps to this place without walking a path.
     fn follow(&self, task: &CurrentTask) -> Result<Option<super::Path>> {
         let _ = task;

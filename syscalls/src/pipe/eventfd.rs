@@ -26,6 +26,6 @@ pub(crate) fn eventfd2(task: &mut CurrentTask, count: u32, flags: EventfdFlags) 
     let ops = EventFd::new(count.into(), flags.contains(EventfdFlags::EFD_SEMAPHORE));
     let mut open = OpenFlags::O_RDWR;
     open.set(OpenFlags::O_NONBLOCK, flags.contains(EventfdFlags::EFD_NONBLOCK));
-    let file = File::new(ops, anon::inode_path("[eventfd]"), open);
+    let file = File::new(ops, anon::inode_path("anon_inode:[eventfd]"), open);
     install(task, file, flags.contains(EventfdFlags::EFD_CLOEXEC))
 }

@@ -28,7 +28,7 @@ pub(crate) fn epoll_create1(task: &mut CurrentTask, flags: u32) -> Result<Fd> {
     if flags & !EPOLL_CLOEXEC != 0 {
         return err(Errno::EINVAL);
     }
-    let file = File::new(Epoll::new(), anon::inode_path("[eventpoll]"), OpenFlags::O_RDWR);
+    let file = File::new(Epoll::new(), anon::inode_path("anon_inode:[eventpoll]"), OpenFlags::O_RDWR);
     install(task, file, flags & EPOLL_CLOEXEC != 0)
 }
 

@@ -126,7 +126,10 @@ impl Walk<'_> {
             self.jump(to)?;
             return Ok(false);
         }
-        let target = link.inode().readlink()?;
+        let target = match self.caller.task {
+            Some(task) => link.inode().readlink_for(task)?,
+            None => link.inode().readlink()?,
+        };
         let rest = std::mem::replace(&mut self.text, Cow::Owned(target));
         let pos = std::mem::replace(&mut self.pos, 0);
         if pos < rest.len() {

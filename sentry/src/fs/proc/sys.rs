@@ -1,0 +1,243 @@
+//! `/proc/sys`: settings. Those that a container may change are its namespaces'; the others are fixed and read-only.
+
+use std::sync::Arc;
+
+use abi::Errno;
+use abi::capability::Cap;
+use abi::stat::S_IFREG;
+use sync::Mutex;
+
+use crate::error::err;
+use crate::fs::pseudo::Tree;
+use crate::fs::pseudo::dir::StaticDir;
+use crate::fs::pseudo::text::TextFile;
+use crate::kernel::Kernel;
+use crate::lock_order::Leaf;
+use crate::task::CurrentTask;
+use crate::vfs::Inode;
+
+/// Settings that only read: directory, name, value.
+const FIXED: &[(&str, &str, &str)] = &[
+    ("fs", "file-max", "9223372036854775807\n"),
+    ("fs", "file-nr", "0\t0\t9223372036854775807\n"),
+    ("fs", "nr_open", "1048576\n"),
+    ("fs", "inode-nr", "0\t0\n"),
+    ("fs", "dentry-state", "0\t0\t45\t0\t0\t0\n"),
+    ("fs", "pipe-max-size", "1048576\n"),
+    ("fs", "pipe-user-pages-soft", "16384\n"),
+    ("fs", "pipe-user-pages-hard", "0\n"),
+    ("fs", "protected_hardlinks", "1\n"),
+    ("fs", "protected_symlinks", "1\n"),
+    ("fs", "protected_fifos", "0\n"),
+    ("fs", "protected_regular", "0\n"),
+    ("fs", "suid_dumpable", "0\n"),
+    ("fs", "overflowuid", "65534\n"),
+    ("fs", "overflowgid", "65534\n"),
+    ("fs", "lease-break-time", "45\n"),
+    ("fs", "leases-enable", "1\n"),
+    ("fs", "aio-max-nr", "65536\n"),
+    ("fs", "aio-nr", "0\n"),
+    ("fs/epoll", "max_user_watches", "1000000\n"),
+    ("fs/inotify", "max_queued_events", "16384\n"),
+    ("fs/inotify", "max_user_instances", "128\n"),
+    ("fs/inotify", "max_user_watches", "65536\n"),
+    ("fs/mqueue", "msg_max", "10\n"),
+    ("fs/mqueue", "msgsize_max", "8192\n"),
+    ("fs/mqueue", "queues_max", "256\n"),
+    ("fs/mqueue", "msg_default", "10\n"),
+    ("fs/mqueue", "msgsize_default", "8192\n"),
+    ("kernel", "ostype", "Linux\n"),
+    ("kernel", "cap_last_cap", "40\n"),
+    ("kernel", "core_pattern", "core\n"),
+    ("kernel", "core_uses_pid", "0\n"),
+    ("kernel", "dmesg_restrict", "0\n"),
+    ("kernel", "kptr_restrict", "1\n"),
+    ("kernel", "ngroups_max", "65536\n"),
+    ("kernel", "overflowuid", "65534\n"),
+    ("kernel", "overflowgid", "65534\n"),
+    ("kernel", "panic", "0\n"),
+    ("kernel", "perf_event_paranoid", "4\n"),
+    ("kernel", "printk", "4\t4\t1\t7\n"),
+    ("kernel", "pty/max", "4096\n"),
+    ("kernel", "random/entropy_avail", "256\n"),
+    ("kernel", "random/poolsize", "256\n"),
+    ("kernel", "randomize_va_space", "2\n"),
+    ("kernel", "sched_rt_period_us", "1000000\n"),
+    ("kernel", "sched_rt_runtime_us", "950000\n"),
+    ("kernel", "seccomp/actions_avail", "kill_process kill_thread trap errno user_notif trace log allow\n"),
+    ("kernel", "tainted", "0\n"),
+    ("kernel", "threads-max", "192000\n"),
+    ("kernel", "unprivileged_bpf_disabled", "2\n"),
+    ("net/core", "somaxconn", "4096\n"),
+    ("net/core", "rmem_default", "212992\n"),
+    ("net/core", "wmem_default", "212992\n"),
+    ("net/core", "rmem_max", "212992\n"),
+    ("net/core", "wmem_max", "212992\n"),
+    ("net/core", "optmem_max", "131072\n"),
+    ("net/unix", "max_dgram_qlen", "512\n"),
+    ("user", "max_user_namespaces", "96000\n"),
+    ("user", "max_pid_namespaces", "96000\n"),
+    ("user", "max_mnt_namespaces", "96000\n"),
+    ("vm", "max_map_count", "65530\n"),
+    ("vm", "mmap_min_addr", "65536\n"),
+    ("vm", "overcommit_memory", "1\n"),
+    ("vm", "overcommit_ratio", "50\n"),
+    ("vm", "overcommit_kbytes", "0\n"),
+    ("vm", "swappiness", "60\n"),
+    ("vm", "nr_hugepages", "0\n"),
+    ("vm", "legacy_va_layout", "0\n"),
+    ("vm", "memfd_noexec", "0\n"),
+    ("vm", "unprivileged_userfaultfd", "0\n"),
+];
+
+/// Settings that are kept but steer nothing: directory, name, first value.
+const KEPT: &[(&str, &str, &str)] = &[
+    ("kernel", "msgmax", "8192\n"),
+    ("kernel", "msgmnb", "16384\n"),
+    ("kernel", "msgmni", "32000\n"),
+    ("kernel", "sem", "32000\t1024000000\t500\t32000\n"),
+    ("kernel", "shmall", "18446744073692774399\n"),
+    ("kernel", "shmmax", "18446744073692774399\n"),
+    ("kernel", "shmmni", "4096\n"),
+    ("kernel", "shm_rmid_forced", "0\n"),
+    ("net/ipv4", "ip_forward", "0\n"),
+    ("net/ipv4", "ip_local_port_range", "32768\t60999\n"),
+    ("net/ipv4", "ip_unprivileged_port_start", "1024\n"),
+    ("net/ipv4", "ping_group_range", "1\t0\n"),
+    ("net/ipv4", "tcp_rmem", "4096\t131072\t6291456\n"),
+    ("net/ipv4", "tcp_wmem", "4096\t16384\t4194304\n"),
+];
+
+/// `/proc/sys`.
+pub(super) fn directory(tree: &Arc<Tree>, _: &Arc<Kernel>) -> Arc<dyn Inode> {
+    let mut root = Node::default();
+    for (dir, name, value) in FIXED {
+        root.add(&format!("{dir}/{name}"), TextFile::fixed(tree, value));
+    }
+    for (dir, name, value) in KEPT {
+        root.add(&format!("{dir}/{name}"), kept(tree, value));
+    }
+    root.add("kernel/hostname", name_file(tree, |names| &mut names.host));
+    root.add("kernel/domainname", name_file(tree, |names| &mut names.domain));
+    root.add(
+        "kernel/osrelease",
+        TextFile::new(tree, |task| Ok(format!("{}\n", crate::kernel::version::RELEASE).into_bytes())),
+    );
+    root.add(
+        "kernel/version",
+        TextFile::new(tree, |task| Ok(format!("{}\n", crate::kernel::version::VERSION).into_bytes())),
+    );
+    root.add("kernel/arch", TextFile::fixed(tree, "x86_64\n"));
+    root.add("kernel/random/boot_id", uuid_file(tree, true));
+    root.add("kernel/random/uuid", uuid_file(tree, false));
+    root.add("kernel/pid_max", TextFile::fixed(tree, "4194304\n"));
+    root.add(
+        "kernel/ns_last_pid",
+        TextFile::new(tree, |task| Ok(format!("{}\n", task.pid_ns().last_number()).into_bytes())),
+    );
+    root.build(tree)
+}
+
+/// A directory under construction.
+#[derive(Default)]
+struct Node {
+    children: Vec<(&'static str, Child)>,
+}
+
+enum Child {
+    File(Arc<dyn Inode>),
+    Dir(Node),
+}
+
+impl Node {
+    fn add(&mut self, path: &str, file: Arc<dyn Inode>) {
+        let leaked = |name: &str| -> &'static str { intern(name) };
+        match path.split_once('/') {
+            None => self.children.push((leaked(path), Child::File(file))),
+            Some((dir, rest)) => {
+                let at = self.children.iter().position(|(name, child)| *name == dir && matches!(child, Child::Dir(_)));
+                let at = at.unwrap_or_else(|| {
+                    self.children.push((leaked(dir), Child::Dir(Self::default())));
+                    self.children.len() - 1
+                });
+                if let Some((_, Child::Dir(node))) = self.children.get_mut(at) {
+                    node.add(rest, file);
+                }
+            }
+        }
+    }
+
+    fn build(mut self, tree: &Tree) -> Arc<dyn Inode> {
+        self.children.sort_by_key(|(name, _)| *name);
+        let children = self.children.into_iter().map(|(name, child)| match child {
+            Child::File(file) => (name, file),
+            Child::Dir(node) => (name, node.build(tree)),
+        });
+        StaticDir::new(tree, children.collect())
+    }
+}
+
+/// The names in this file live as long as the program; a procfs is made only a few times.
+fn intern(name: &str) -> &'static str {
+    let tables = FIXED.iter().chain(KEPT).flat_map(|(dir, name, _)| dir.split('/').chain(name.split('/')));
+    let own = ["hostname", "domainname", "osrelease", "version", "arch", "boot_id", "uuid", "pid_max", "ns_last_pid"];
+    tables.chain(own).find(|known| *known == name).unwrap_or("unknown")
+}
+
+/// A value that can be written by root and read back.
+fn kept(tree: &Tree, first: &'static str) -> Arc<dyn Inode> {
+    let value: Arc<Mutex<Vec<u8>, Leaf>> = Arc::new(Mutex::new(first.as_bytes().to_vec()));
+    let stored = Arc::clone(&value);
+    TextFile::with(
+        tree.meta(S_IFREG | 0o644, 1),
+        Arc::new(move |_: &CurrentTask| Ok(value.lock().clone())),
+        Some(Arc::new(move |_: &CurrentTask, bytes: &[u8]| {
+            let mut line = bytes.trim_ascii().to_vec();
+            if line.is_empty() || !line.iter().all(|b| b.is_ascii_digit() || b.is_ascii_whitespace() || *b == b'-') {
+                return err(Errno::EINVAL);
+            }
+            line.push(b'\n');
+            *stored.lock() = line;
+            Ok(())
+        })),
+    )
+}
+
+/// A name of the reader's UTS namespace.
+fn name_file(tree: &Tree, field: fn(&mut crate::task::namespaces::UtsNames) -> &mut Vec<u8>) -> Arc<dyn Inode> {
+    TextFile::with(
+        tree.meta(S_IFREG | 0o644, 1),
+        Arc::new(move |task: &CurrentTask| {
+            let mut names = task.namespaces().uts.names();
+            let mut line = field(&mut names).clone();
+            line.push(b'\n');
+            Ok(line)
+        }),
+        Some(Arc::new(move |task: &CurrentTask, bytes: &[u8]| {
+            let uts = &task.namespaces().uts;
+            if !task.creds().has_in(Cap::CAP_SYS_ADMIN, &uts.user_ns) {
+                return err(Errno::EPERM);
+            }
+            let name: Vec<u8> =
+                bytes.split(|b| *b == b'\n').next().unwrap_or_default().iter().copied().take(64).collect();
+            uts.set(|names| *field(names) = name.clone());
+            Ok(())
+        })),
+    )
+}
+
+/// A random UUID, the same at each read or a new one.
+fn uuid_file(tree: &Tree, same: bool) -> Arc<dyn Inode> {
+    let first = uuid();
+    TextFile::new(tree, move |_| Ok(if same { first.clone() } else { uuid() }))
+}
+
+fn uuid() -> Vec<u8> {
+    let mut b = [0u8; 16];
+    // Without random bytes the id would only be less unique.
+    let _ = host::random::fill(&mut b);
+    b[6] = b[6] & 0x0f | 0x40;
+    b[8] = b[8] & 0x3f | 0x80;
+    let hex: String = b.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{}-{}-{}-{}-{}\n", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]).into_bytes()
+}
