@@ -183,6 +183,10 @@ global_asm!(
     "ud2",
     ".popsection",
     // The page.
+    ".irp name, text, start, park, park_end, sibling, batch, text_end",
+    ".globl runsc_stub_\\name",
+    ".hidden runsc_stub_\\name",
+    ".endr",
     ".pushsection .rodata.runsc_stub_text, \"a\", @progbits",
     ".p2align 6",
     "runsc_stub_text:",
