@@ -90,7 +90,9 @@ lock_order! {
     Place,
     /// Parent and children of one mount (`vfs::mount`).
     MountLinks,
-    /// Timers of a thread group (`time`).
+    /// The list of a process's timers (`time`).
+    GroupTimers,
+    /// One timer (`time`).
     Timers,
     /// The timer wheel of the sandbox (`time`).
     TimerQueue,

@@ -21,6 +21,7 @@ use super::usage::{CpuTime, GroupUsage, Usage};
 use crate::kernel::Kernel;
 use crate::kernel::container::Container;
 use crate::lock_order::{self, Leaf, TreeLinks};
+use crate::time::GroupTimers;
 use crate::vfs::Path;
 
 /// A process.
@@ -34,6 +35,8 @@ pub struct ThreadGroup {
     pub(super) threads: Mutex<Threads, lock_order::Threads>,
     /// Signal actions, shared pending signals, stop state.
     pub signals: GroupSignals,
+    /// Interval timers, POSIX timers, the CPU limit.
+    pub timers: GroupTimers,
     limits: Limits,
     pub(super) usage: GroupUsage,
     /// Told when a child changes state.
@@ -144,6 +147,7 @@ impl ThreadGroup {
             }),
             threads: Mutex::new(Threads::default()),
             signals: parts.signals,
+            timers: GroupTimers::default(),
             limits: parts.limits,
             usage: GroupUsage::default(),
             child_queue: WaitQueue::new(),

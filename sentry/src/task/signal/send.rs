@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use abi::Errno;
-use abi::siginfo::{SI_USER, SigInfo};
+use abi::siginfo::{SI_TIMER, SI_USER, SigInfo};
 use abi::signal::{DefaultAction, SigSet, Signal};
 use abi::wait::WaitStatus;
 
@@ -156,7 +156,8 @@ fn enqueue(
     account: &Account,
     timer: Option<Arc<dyn TimerSignal>>,
 ) -> Result<bool> {
-    if pending.merges(signal) {
+    // The signal of a POSIX timer has its own place; its overrun count does what merging does for others.
+    if pending.merges(signal) && !(timer.is_some() && info.si_code == SI_TIMER) {
         return Ok(false);
     }
     if signal == Signal::SIGKILL {
