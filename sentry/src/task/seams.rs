@@ -6,18 +6,13 @@ use abi::UserAddr;
 use abi::siginfo::SigInfo;
 use platform::{Access, AddressSpace};
 
-use super::{CurrentTask, ThreadGroup};
+use super::CurrentTask;
 use crate::error::Result;
 use crate::mm::MemoryManager;
 
 impl CurrentTask {
     /// Robust futexes and `clear_child_tid`, at exit and execve.
     pub(super) fn release_futexes(&mut self) {}
-}
-
-impl ThreadGroup {
-    /// The process's timers end with its last thread.
-    pub(super) fn end_timers(&self) {}
 }
 
 // `mm`
