@@ -38,6 +38,11 @@ impl FdDir {
         Ok(this)
     }
 
+    /// The number of the directory's descriptor.
+    pub(crate) fn raw(&self) -> i32 {
+        self.dir.as_raw_fd()
+    }
+
     /// Opens anew what `fd` refers to. The caller knows that this is a regular file or a directory, or `flags` has
     /// O_PATH: opening anything else may block or have effects.
     pub(crate) fn reopen(&self, fd: BorrowedFd<'_>, flags: OFlag) -> Result<OwnedFd, Errno> {

@@ -17,6 +17,7 @@ mod guard;
 pub mod mapping;
 pub mod mem;
 pub mod memfd;
+pub mod mount_fd;
 pub mod path;
 pub mod pidfd;
 pub mod ptrace;

@@ -1,0 +1,31 @@
+//! Serves a directory by hand: `serve DIR` answers the client at the socket that is standard input, `serve DIR ADDRESS`
+//! those who connect there by TCP, `serve --jail DIR` locks itself up first (start it with `unshare -mpfnui`).
+#![forbid(unsafe_code)]
+
+use std::error::Error;
+use std::net::TcpListener;
+use std::os::fd::AsFd;
+
+use gofer::{Connection, Export, FdDir, jail};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let socket = || std::io::stdin().as_fd().try_clone_to_owned();
+    let export = |dir| Ok::<_, Box<dyn Error>>(Export::new(std::fs::File::open(dir)?.into())?);
+    match arguments[..] {
+        ["--jail", dir] => {
+            let mount = jail::Mount { socket: socket()?, path: dir.into(), read_only: false };
+            jail::run(vec![mount], || eprintln!("ready"))?;
+        }
+        [dir] => gofer::serve(vec![Connection { socket: socket()?, export: export(dir)? }], &FdDir::from_proc()?)?,
+        [dir, address] => {
+            let (listener, fds) = (TcpListener::bind(address)?, FdDir::from_proc()?);
+            for stream in listener.incoming() {
+                gofer::serve_stream(&stream?, &export(dir)?, &fds)?;
+            }
+        }
+        _ => return Err("usage: serve [--jail] DIR | serve DIR ADDRESS".into()),
+    }
+    Ok(())
+}
