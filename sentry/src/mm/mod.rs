@@ -1,117 +1,166 @@
 //! Application memory: what is mapped where, and the only way to read or write it.
+//!
+//! - [`memfile`] holds all bytes; `vma` says what the application asked for, `pages` what is there and how the platform has
+//!   it mapped. A piece of `pages` always lies inside one area (of `vma`) or several alike; an area may lack pieces, which
+//!   faults then bring.
+//! - Operations are methods of `Change`: the locked address space plus a batch of changes for the platform, which are made
+//!   all at once before the lock is released. `map`, `unmap`, `protect`, `remap`, `advise`, `heap`, `lock`, `fork` hold one
+//!   family each; `back` gives areas their memory, `fault` does so on demand and copies on write.
+//! - `access` reads and writes application memory, `atomic` does so for futexes, `views` prints it for /proc.
+//! - [`vdso`] is the code and data that every program gets to read clocks without a call.
+//!
+//! Locks: `Mm` (one read-write lock per address space), then those of objects (`Inode` and above), `Mappings`, `MemFile`.
 
+mod access;
+mod accounting;
+mod advise;
+mod atomic;
+mod back;
+mod batch;
+mod change;
+mod fault;
+mod fork;
+mod heap;
+mod info;
+mod layout;
+mod lock;
+mod map;
+mod mappable;
 pub mod memfile;
+mod pages;
+mod protect;
+mod remap;
+mod shared;
+mod sync;
+mod views;
+mod vma;
 
-use std::os::fd::OwnedFd;
-use std::sync::Arc;
+pub use access::RemoteAccess;
+pub use accounting::{MemLimits, Usage};
+pub use atomic::FutexKey;
+pub use fault::{FaultHistory, FaultSignal};
+pub use info::ProgramInfo;
+pub use layout::{Layout, MMAP_MIN_ADDR, Randomness};
+pub use map::{MapRequest, MapSource, Placement};
+pub use mappable::{Mappable, Mappings, Translation};
+pub use shared::SharedMemory;
+pub use views::FileView;
+pub use vma::{VmaFlags, VmaName};
 
-use abi::{UserAddr, UserRange};
-use host::mem::HostSlice;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+
+use ::sync::RwLock;
 use platform::{AddressSpace, Platform};
-use zerocopy::{FromBytes, Immutable, IntoBytes};
 
+use self::accounting::Counters;
+use self::layout::GapCache;
+use self::memfile::MemFile;
+use self::pages::Pages;
+use self::vma::VmaSet;
 use crate::error::Result;
-use crate::user::{UserCStr, UserPtr, UserSlice};
+use crate::lock_order;
 
 /// One application address space, shared by the tasks that were cloned with CLONE_VM.
+pub struct MemoryManager {
+    id: u64,
+    me: Weak<Self>,
+    memfile: Arc<MemFile>,
+    platform: Arc<dyn Platform>,
+    host: Arc<dyn AddressSpace>,
+    limits: MemLimits,
+    space: RwLock<Space, lock_order::Mm>,
+}
+
+/// What the lock protects.
 #[derive(Debug)]
-pub struct MemoryManager {}
+struct Space {
+    vmas: VmaSet,
+    pages: Pages,
+    layout: Layout,
+    gaps: GapCache,
+    counters: Counters,
+    info: ProgramInfo,
+    /// Flags of new areas: LOCKED and LOCKONFAULT after mlockall(2) with MCL_FUTURE.
+    future: VmaFlags,
+    /// Near which offset of the memory file the next range is asked for.
+    near: Option<u64>,
+    /// Counts changes of `pages`.
+    generation: u64,
+}
 
 impl MemoryManager {
-    /// Reads a value. EFAULT where it is not readable.
-    pub fn read<T: FromBytes>(&self, ptr: UserPtr<T>) -> Result<T> {
-        let _ = ptr;
-        todo!()
+    /// A new, empty address space for a program.
+    pub fn new(
+        platform: Arc<dyn Platform>,
+        memfile: Arc<MemFile>,
+        layout: Layout,
+        limits: MemLimits,
+    ) -> Result<Arc<Self>> {
+        let space = Space {
+            vmas: VmaSet::default(),
+            pages: Pages::default(),
+            gaps: GapCache::new(&layout),
+            layout,
+            counters: Counters::default(),
+            info: ProgramInfo::default(),
+            future: VmaFlags::empty(),
+            near: None,
+            generation: 0,
+        };
+        Self::with_space(platform, memfile, limits, space)
     }
 
-    /// Writes a value. EFAULT where it is not writable.
-    pub fn write<T: IntoBytes + Immutable>(&self, ptr: UserPtr<T>, value: &T) -> Result<()> {
-        let _ = (ptr, value);
-        todo!()
+    fn with_space(
+        platform: Arc<dyn Platform>,
+        memfile: Arc<MemFile>,
+        limits: MemLimits,
+        space: Space,
+    ) -> Result<Arc<Self>> {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let host = platform.new_address_space()?;
+        Ok(Arc::new_cyclic(|me| Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            me: me.clone(),
+            memfile,
+            platform,
+            host,
+            limits,
+            space: RwLock::new(space),
+        }))
     }
 
-    /// Fills `bytes` from `addr`; all or EFAULT.
-    pub fn read_bytes(&self, addr: UserAddr, bytes: &mut [u8]) -> Result<()> {
-        let _ = (addr, bytes);
-        todo!()
-    }
-
-    /// Writes `bytes` to `addr`; all or EFAULT (with a prefix written).
-    pub fn write_bytes(&self, addr: UserAddr, bytes: &[u8]) -> Result<()> {
-        let _ = (addr, bytes);
-        todo!()
-    }
-
-    /// Reads a NUL-terminated string of at most `max` bytes, NUL included; ENAMETOOLONG if there is no NUL in them.
-    pub fn read_cstr(&self, at: UserCStr, max: usize) -> Result<Vec<u8>> {
-        let _ = (at, max);
-        todo!()
-    }
-
-    /// Lets `f` read the beginning of `slice` as one piece of contiguous host memory; returns what `f` returned and how
-    /// long the piece was.
-    pub fn with_slice(
-        &self,
-        slice: UserSlice,
-        f: &mut dyn FnMut(HostSlice<'_>) -> Result<usize>,
-    ) -> Result<(usize, usize)> {
-        let _ = (slice, f);
-        todo!()
-    }
-
-    /// Lets `f` write the beginning of `slice`; as [`Self::with_slice`], with copy-on-write resolved.
-    pub fn with_slice_mut(
-        &self,
-        slice: UserSlice,
-        f: &mut dyn FnMut(HostSlice<'_>) -> Result<usize>,
-    ) -> Result<(usize, usize)> {
-        let _ = (slice, f);
-        todo!()
-    }
-}
-
-/// Something that can be mapped: the data of an inode. Implemented by the file systems.
-pub trait Mappable: Send + Sync + std::fmt::Debug {
-    /// Where the bytes `offset..offset+len` (page aligned) of the object are, for the given access: a host file and the
-    /// range in it; at least one page, at most `len`, contiguous. SIGBUS (`Errno::EFAULT`) beyond the end of the object.
-    /// For a write to shared memory the pages are allocated. The host range stays valid until the object calls
-    /// [`Mappings::invalidate`] for it.
-    fn translate(&self, offset: u64, len: u64, write: bool) -> Result<Translation>;
-
-    /// Where the object keeps who has mapped it.
-    fn mappings(&self) -> &Mappings;
-}
-
-/// A piece of a host file that backs a piece of an object.
-#[derive(Clone, Debug)]
-pub struct Translation {
-    /// The memory file or a donated file.
-    pub file: Arc<OwnedFd>,
-    /// Where in `file`.
-    pub offset: u64,
-    /// How many bytes from there on belong to the object.
-    pub len: u64,
-    /// Whether `file` may be mapped writable there.
-    pub writable: bool,
-}
-
-/// Which address spaces have mapped an object, so that truncation can take pages away from them.
-#[derive(Debug, Default)]
-pub struct Mappings {}
-
-impl Mappings {
-    /// Takes the host mappings of `offset..offset+len` away from every address space; they come back by faults.
-    pub fn invalidate(&self, offset: u64, len: u64) {
-        let _ = (offset, len);
-        todo!()
-    }
-
-    /// Whether anyone has mapped the object (shared, writable).
+    /// The platform's side, to run code in.
     #[must_use]
-    pub fn any_writable_shared(&self) -> bool {
-        todo!()
+    pub fn address_space(&self) -> &Arc<dyn AddressSpace> {
+        &self.host
+    }
+
+    /// Where its memory comes from.
+    #[must_use]
+    pub fn memfile(&self) -> &Arc<MemFile> {
+        &self.memfile
+    }
+
+    /// A number that no other address space has.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The limits it keeps; whoever changes the process's limits changes these too.
+    #[must_use]
+    pub fn limits(&self) -> &MemLimits {
+        &self.limits
     }
 }
 
-#[expect(unused, reason = "seam")]
-fn seam(_: Arc<dyn AddressSpace>, _: Arc<dyn Platform>, _: UserRange) {}
+impl fmt::Debug for MemoryManager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MemoryManager({})", self.id)
+    }
+}
+
+#[cfg(test)]
+mod tests;

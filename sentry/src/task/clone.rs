@@ -194,6 +194,7 @@ impl CurrentTask {
             set_child_tid: flags.contains(CloneFlags::CLONE_CHILD_SETTID).then_some(request.child_tid),
             resume: None,
             exit: None,
+            faults: crate::mm::FaultHistory::default(),
             vfork: vfork.clone(),
         });
         if let Some(vfork) = vfork {

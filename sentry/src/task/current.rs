@@ -16,7 +16,7 @@ use super::exit::VforkDone;
 use super::namespaces::Namespaces;
 use super::signal::CurrentSignals;
 use crate::error::{Error, Restart, Result};
-use crate::mm::MemoryManager;
+use crate::mm::{FaultHistory, MemoryManager};
 use crate::user::UserPtr;
 use crate::vfs::{FdTable, FsContext};
 
@@ -40,6 +40,8 @@ pub struct CurrentTask {
     pub(super) set_child_tid: Option<UserPtr<i32>>,
     /// Set when the thread is to end.
     pub(super) exit: Option<WaitStatus>,
+    /// The last page fault, to tell one that another thread resolved from one that is a signal.
+    pub(super) faults: FaultHistory,
     /// Whom to tell when it no longer uses its parent's memory.
     pub(super) vfork: Option<Arc<VforkDone>>,
 }

@@ -109,9 +109,9 @@ impl CurrentTask {
             }
             return RunState::GoOn(None);
         }
-        match self.mm.handle_fault(addr, access) {
+        match self.mm.handle_fault(addr, access, &mut self.faults) {
             Ok(()) => self.task.usage.count_fault(),
-            Err(info) => self.fault_signal(addr, access, info),
+            Err(signal) => self.fault_signal(addr, access, signal.info(addr)),
         }
         RunState::GoOn(None)
     }

@@ -93,6 +93,7 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
         #[test]
         fn free_ranges_are_what_a_bitmap_says(ops in proptest::collection::vec((0u64..64, 1u64..16), 1..100)) {
             let (mut free, mut model) = (Extents::default(), [false; 80]);

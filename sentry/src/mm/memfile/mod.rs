@@ -433,6 +433,14 @@ impl MemRange {
         Some(start - self.offset..end - self.offset)
     }
 
+    /// Up to where, relative to the range, pages from the one at `at` on have other owners too; `None` if to its end.
+    #[must_use]
+    pub fn shared_until(&self, at: u64) -> Option<u64> {
+        let page = self.offset + at.min(self.len - PAGE_SIZE) / PAGE_SIZE * PAGE_SIZE;
+        let sole = self.file.state.lock().shares.shared_until(page, self.end());
+        (sole < self.end()).then(|| sole - self.offset)
+    }
+
     /// Whether no page of it has another owner.
     #[must_use]
     pub fn is_sole(&self) -> bool {

@@ -74,6 +74,18 @@ impl Shares {
         self.runs.range(at..end).next().map_or(end, |(start, _)| *start)
     }
 
+    /// How far from `at` on, at most to `end`, pages have more than one owner.
+    pub(super) fn shared_until(&self, at: u64, end: u64) -> u64 {
+        let mut at = at;
+        while at < end
+            && let Some((_, (run_end, _))) = self.runs.range(..=at).next_back()
+            && *run_end > at
+        {
+            at = *run_end;
+        }
+        at.min(end)
+    }
+
     /// How far back from `at` (one past the last page), at least to `start`, pages have one owner.
     pub(super) fn sole_from(&self, start: u64, at: u64) -> u64 {
         self.runs.range(..at).next_back().map_or(start, |(_, (end, _))| (*end).min(at).max(start))
@@ -112,6 +124,7 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
         #[test]
         fn counts_are_what_an_array_says(
             ops in proptest::collection::vec((any::<bool>(), 0u64..30, 1u64..12), 1..80),
