@@ -44,10 +44,14 @@ fn run_all(wanted: &[String]) -> Result<usize, Box<dyn Error>> {
     let programs = build_all(&work.join("bin"), wanted)?;
     let limit =
         Duration::from_secs(std::env::var("GUEST_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(SECONDS));
+    let in_namespace = Command::new("unshare")
+        .args(["--pid", "--fork", "--mount-proc", "--kill-child", "true"])
+        .output()
+        .is_ok_and(|output| output.status.success());
     let mut failed = 0;
     let mut native = Vec::new();
     for program in &programs {
-        let run = run_natively(program, &work.join("native"), limit)?;
+        let run = run_natively(program, &work.join("native"), limit, in_namespace)?;
         let wrong = report::native_failures(&run);
         print_verdict("native", &program.name, &wrong);
         failed += wrong.len();
@@ -60,13 +64,20 @@ fn run_all(wanted: &[String]) -> Result<usize, Box<dyn Error>> {
     Ok(failed)
 }
 
-fn run_natively(program: &Program, scratch: &Path, limit: Duration) -> Result<Run, Box<dyn Error>> {
+fn run_natively(program: &Program, scratch: &Path, limit: Duration, in_namespace: bool) -> Result<Run, Box<dyn Error>> {
     if scratch.exists() {
         fs::remove_dir_all(scratch)?;
     }
     fs::create_dir_all(scratch)?;
-    let mut command = Command::new(&program.path);
-    command.current_dir(scratch).env_clear().env("PATH", "/bin").env("HOME", "/root");
+    // in a pid namespace as in the sandbox, where that is allowed: nothing a failed case leaves behind lives on
+    let mut command = if in_namespace {
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--pid", "--fork", "--mount-proc", "--kill-child"]).arg(&program.path);
+        unshare
+    } else {
+        Command::new(&program.path)
+    };
+    command.current_dir(scratch).env_clear().env("PATH", "/usr/bin:/bin").env("HOME", "/root");
     Ok(run_to_end(&mut command, limit)?)
 }
 

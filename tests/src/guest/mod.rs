@@ -8,8 +8,12 @@ pub mod sandbox;
 
 use std::io::{self, Read};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
+
+/// How long after a program's end its output is waited for, if children of it hold the pipe.
+const LEFTOVERS: Duration = Duration::from_secs(1);
 
 /// What came of running a program.
 #[derive(Debug)]
@@ -33,15 +37,25 @@ pub fn run_to_end(command: &mut Command, limit: Duration) -> io::Result<Run> {
     Ok(Run { stdout: stdout(), stderr: stderr(), code, timed_out })
 }
 
-/// Reads a stream to its end on a thread of its own; the result waits for it.
+/// Reads a stream on a thread of its own. The result waits for its end, but not for what the program left running.
 fn collect(stream: Option<impl Read + Send + 'static>) -> impl FnOnce() -> String {
-    let reader = thread::spawn(move || {
-        let mut bytes = Vec::new();
-        // a stream that breaks off has still said something
-        let _ = stream.map(|mut s| s.read_to_end(&mut bytes));
-        String::from_utf8_lossy(&bytes).into_owned()
+    let (sender, chunks) = mpsc::channel::<Vec<u8>>();
+    thread::spawn(move || {
+        let Some(mut stream) = stream else { return };
+        let mut chunk = vec![0; 4096];
+        while let Ok(n @ 1..) = stream.read(&mut chunk) {
+            if sender.send(chunk[..n].to_vec()).is_err() {
+                return;
+            }
+        }
     });
-    move || reader.join().unwrap_or_default()
+    move || {
+        let mut bytes = Vec::new();
+        while let Ok(chunk) = chunks.recv_timeout(LEFTOVERS) {
+            bytes.extend(chunk);
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
 }
 
 #[expect(
