@@ -47,11 +47,11 @@ pub fn socket_path(uid: u32, gid: u32) -> Path {
 /// The path of an anonymous inode, shown as `name` (`anon_inode:[eventfd]`). They all share one inode.
 #[must_use]
 pub fn inode_path(name: &str) -> Path {
-    ANON_INODES.name_inode(Arc::clone(&ANON_INODE) as Arc<dyn Inode>, name)
+    ANON_INODES.name_inode(Arc::clone(&ANON_INODE) as Arc<dyn Inode>, name.as_bytes())
 }
 
 /// A path for an inode of any file system that is shown as `name` and found nowhere.
-pub fn pseudo_path(inode: Arc<dyn Inode>, name: &str) -> Path {
+pub fn pseudo_path(inode: Arc<dyn Inode>, name: &[u8]) -> Path {
     ANON_INODES.name_inode(inode, name)
 }
 
@@ -81,11 +81,11 @@ impl PseudoMount {
     fn make(&self, prefix: &str, mode: u32, uid: u32, gid: u32) -> Path {
         let inode = PseudoInode::new(Arc::clone(&self.fs), mode, uid, gid);
         let name = format!("{prefix}:[{}]", inode.ino);
-        self.name_inode(inode, &name)
+        self.name_inode(inode, name.as_bytes())
     }
 
-    fn name_inode(&self, inode: Arc<dyn Inode>, name: &str) -> Path {
-        let dentry = Dentry::new_pseudo(&self.sb, inode, name.as_bytes());
+    fn name_inode(&self, inode: Arc<dyn Inode>, name: &[u8]) -> Path {
+        let dentry = Dentry::new_pseudo(&self.sb, inode, name);
         Path { mount: Arc::clone(&self.mount), dentry }
     }
 }

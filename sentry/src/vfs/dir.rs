@@ -17,7 +17,7 @@ use crate::task::CurrentTask;
 
 /// The open directory of a file system that has nothing to say about it.
 #[derive(Debug, Default)]
-pub struct DirFile;
+pub(super) struct DirFile;
 
 impl FileOps for DirFile {
     fn read(&self, _: &File, _: &CurrentTask, _: u64, _: &mut IoDst<'_>) -> Result<usize> {

@@ -13,6 +13,7 @@ use abi::Errno;
 use abi::fcntl::OpenFlags;
 use abi::stat::FileType;
 use abi::statfs::Statfs;
+use host::mem::HostSlice;
 
 use super::attr::{Access, Attr, SetAttr};
 use super::file::FileOps;
@@ -232,6 +233,12 @@ pub trait Inode: Any + Debug + Send + Sync {
 
     /// Where a FIFO's pipe, a bound socket's endpoint, advisory locks, inotify watches and such are attached to the inode.
     fn attachments(&self) -> &super::attachments::Attachments;
+
+    /// Reads data at `pos` without an open file, for a file system that lies over this one: a short count only at the end.
+    fn read_into(&self, pos: u64, dst: &HostSlice<'_>) -> Result<usize> {
+        let _ = (pos, dst);
+        err(Errno::EINVAL)
+    }
 
     /// The data as something that can be mapped (also what execve loads from).
     fn mappable(self: Arc<Self>) -> Option<Arc<dyn Mappable>> {

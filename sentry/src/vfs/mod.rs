@@ -40,6 +40,7 @@ pub use file::{File, FileOps};
 pub use fs_context::FsContext;
 pub use inode::{Caching, DirEntry, FileSystem, Inode, NewKind, NewNode, XattrMode};
 pub use mount::{Mount, MountFlags, MountNamespace, Propagation, PropagationChange};
+pub(crate) use name_hash::NameHash;
 pub use path::{Path, PathText};
 pub use super_block::SuperBlock;
 

@@ -6,11 +6,11 @@ use std::sync::LazyLock;
 
 /// Builds [`NameHasher`]s; without size, so that an empty map of names costs little.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct NameHash;
+pub(crate) struct NameHash;
 
 /// Multiplies and folds eight bytes at a time.
 #[derive(Debug)]
-pub(super) struct NameHasher(u64);
+pub(crate) struct NameHasher(u64);
 
 static SEED: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(0x9e37_79b9_u64));
 

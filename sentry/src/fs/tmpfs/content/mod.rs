@@ -1,0 +1,471 @@
+//! The bytes of a regular file in the memory file: [`Content`], for tmpfs, memfd and the upper layer of overlay.
+//!
+//! Pages are kept in extents that grow with the file; holes have none. A content may lie over the data of another inode
+//! (its base): pages that were never written are read there, and copied in aligned chunks before the first write to them.
+//!
+//! Locks: `InodeIo` over writes and truncation, as Linux's `i_rwsem`, held while application memory is copied; `Inode` over
+//! the extents, to read while bytes move, to write while pages come and go. Mappings are taken away between the two.
+
+mod extents;
+mod resize;
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use abi::{Errno, PAGE_SIZE};
+use host::mem::HostSlice;
+use sync::{Mutex, RwLock};
+
+use self::extents::{Extent, Extents, Found};
+use crate::error::{Error, Result, err};
+use crate::io::{IoDst, IoSrc};
+use crate::lock_order;
+use crate::mm::memfile::MemFile;
+use crate::mm::{Mappable, Mappings, Translation};
+use crate::vfs::Inode;
+
+/// The longest file.
+pub const MAX_SIZE: u64 = i64::MAX as u64;
+/// The most pages reserved ahead of a file that is appended to.
+const MAX_SPARE: u64 = 512;
+/// The most pages that a fault in a hole makes at once.
+const MAX_FAULT: u64 = 4096;
+/// Pages are copied from the base in aligned chunks of this many.
+const CHUNK: u64 = 16;
+
+/// How many pages a file system may use, and uses.
+#[derive(Debug)]
+pub struct Budget {
+    max: AtomicU64,
+    used: AtomicU64,
+}
+
+impl Budget {
+    /// A budget of `max` pages.
+    #[must_use]
+    pub fn new(max: u64) -> Arc<Self> {
+        Arc::new(Self { max: AtomicU64::new(max), used: AtomicU64::new(0) })
+    }
+
+    /// Pages that may be used.
+    #[must_use]
+    pub fn max(&self) -> u64 {
+        self.max.load(Ordering::Relaxed)
+    }
+
+    /// Pages that are used.
+    #[must_use]
+    pub fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// Changes the limit (remounting). EINVAL below what is used.
+    pub fn set_max(&self, max: u64) -> Result<()> {
+        if max < self.used() {
+            return err(Errno::EINVAL);
+        }
+        self.max.store(max, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn charge(&self, pages: u64) -> Result<()> {
+        let max = self.max();
+        let fits = |used: u64| used.checked_add(pages).filter(|new| *new <= max);
+        match self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits) {
+            Ok(_) => Ok(()),
+            Err(_) => err(Errno::ENOSPC),
+        }
+    }
+
+    fn release(&self, pages: u64) {
+        self.used.fetch_sub(pages, Ordering::Relaxed);
+    }
+}
+
+/// The bytes of one regular file.
+#[derive(Debug)]
+pub struct Content {
+    memfile: Arc<MemFile>,
+    budget: Arc<Budget>,
+    io: Mutex<(), lock_order::InodeIo>,
+    data: RwLock<Data, lock_order::Inode>,
+    mappings: Mappings,
+}
+
+#[derive(Debug)]
+struct Data {
+    size: u64,
+    extents: Extents,
+    base: Option<Base>,
+}
+
+/// What a content lies over.
+#[derive(Clone, Debug)]
+struct Base {
+    inode: Arc<dyn Inode>,
+    /// How much of it is still to be seen: truncation hides the rest for good.
+    len: u64,
+    /// Its own length.
+    whole: u64,
+}
+
+impl Content {
+    /// An empty file.
+    #[must_use]
+    pub fn new(memfile: Arc<MemFile>, budget: Arc<Budget>) -> Self {
+        Self::with(memfile, budget, 0, None)
+    }
+
+    /// A file that looks like the `len` bytes of another, until it is written.
+    #[must_use]
+    pub fn over(memfile: Arc<MemFile>, budget: Arc<Budget>, base: Arc<dyn Inode>, len: u64) -> Self {
+        Self::with(memfile, budget, len, Some(Base { inode: base, len, whole: len }))
+    }
+
+    fn with(memfile: Arc<MemFile>, budget: Arc<Budget>, size: u64, base: Option<Base>) -> Self {
+        Self {
+            memfile,
+            budget,
+            io: Mutex::new(()),
+            data: RwLock::new(Data { size, extents: Extents::default(), base }),
+            mappings: Mappings::default(),
+        }
+    }
+
+    /// Bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.data.read().size
+    }
+
+    /// 512-byte blocks in use.
+    #[must_use]
+    pub fn blocks(&self) -> u64 {
+        let data = self.data.read();
+        let base = data.base.as_ref().map_or(0, |base| base.len.div_ceil(PAGE_SIZE));
+        data.extents.blocks_in_pages().max(base) * (PAGE_SIZE / 512)
+    }
+
+    /// Reads at `pos`; short only at the end of the file.
+    pub fn read(&self, pos: u64, dst: &mut IoDst<'_>) -> Result<usize> {
+        let Some(left) = self.size().checked_sub(pos) else { return Ok(0) };
+        let mut at = pos;
+        dst.fill(usize::try_from(left).unwrap_or(usize::MAX), |slice| {
+            let n = self.data.read().read(at, &slice)?;
+            at += n as u64;
+            Ok(n)
+        })
+    }
+
+    /// As [`Self::read`], into one piece of memory.
+    pub fn read_into(&self, pos: u64, dst: &HostSlice<'_>) -> Result<usize> {
+        self.data.read().read(pos, dst)
+    }
+
+    /// Writes at `*pos`, or at the end with `append`, which sets `*pos`; up to `max_size` bytes of file. `check` is asked
+    /// for leave with the range, under the lock that keeps the size still.
+    pub fn write(
+        &self,
+        pos: &mut u64,
+        append: bool,
+        src: &mut IoSrc<'_>,
+        check: impl FnOnce(u64, u64) -> Result<()>,
+    ) -> Result<usize> {
+        let _io = self.io.lock();
+        if append {
+            *pos = self.size();
+        }
+        let Some(room) = MAX_SIZE.checked_sub(*pos).filter(|room| *room > 0) else { return err(Errno::EFBIG) };
+        let len = src.remaining().min(usize::try_from(room).unwrap_or(usize::MAX));
+        check(*pos, len as u64)?;
+        self.copy_in(*pos..pos.saturating_add(len as u64))?;
+        let mut at = *pos;
+        src.drain(len, |slice| {
+            let n = self.write_piece(at, &slice)?;
+            at += n as u64;
+            Ok(n)
+        })
+    }
+
+    /// Writes one piece, `InodeIo` held.
+    fn write_piece(&self, pos: u64, src: &HostSlice<'_>) -> Result<usize> {
+        let end = pos + src.len() as u64;
+        let pages = pos / PAGE_SIZE..end.div_ceil(PAGE_SIZE);
+        let mut data = self.data.read();
+        if !data.extents.covers(pages.clone()) {
+            drop(data);
+            self.make_pages(&mut self.data.write(), pages)?;
+            data = self.data.read();
+        }
+        let n = data.write(pos, src)?;
+        let grows = pos + n as u64 > data.size;
+        drop(data);
+        if grows {
+            self.data.write().size = pos + n as u64;
+        }
+        Ok(n)
+    }
+
+    /// Makes sure that all of `pages` exist; those that did not are zero.
+    fn make_pages(&self, data: &mut Data, pages: Range<u64>) -> Result<()> {
+        let mut page = pages.start;
+        while page < pages.end {
+            let hole_end = match data.extents.at(page) {
+                Found::Extent(extent, before) => {
+                    page += extent.pages - before;
+                    continue;
+                }
+                Found::Hole(end) => end.min(pages.end),
+            };
+            let want = hole_end - page;
+            self.budget.charge(want)?;
+            let grown = data.extents.grow(page, want);
+            if grown < want
+                && let Err(e) = self.make_extent(data, page + grown, want - grown)
+            {
+                self.budget.release(want - grown);
+                return Err(e);
+            }
+            page = hole_end;
+        }
+        Ok(())
+    }
+
+    fn make_extent(&self, data: &mut Data, page: u64, pages: u64) -> Result<()> {
+        let spare = if data.extents.ends_at(page) { data.extents.dense().min(MAX_SPARE) } else { 0 };
+        let range = self.memfile.allocate((pages + spare) * PAGE_SIZE).map_err(no_space)?;
+        data.extents.insert(page, Extent::new(range, pages, false));
+        Ok(())
+    }
+
+    /// Copies what a change of the bytes `range` must not lose from the base. `InodeIo` is held.
+    fn copy_in(&self, range: Range<u64>) -> Result<()> {
+        let Some(base) = self.data.read().base.clone() else { return Ok(()) };
+        let end = range.end.min(base.len).div_ceil(PAGE_SIZE).next_multiple_of(CHUNK).min(base.len.div_ceil(PAGE_SIZE));
+        let mut page = range.start / PAGE_SIZE / CHUNK * CHUNK;
+        let start = page;
+        while page < end {
+            let hole_end = match self.data.read().extents.at(page) {
+                Found::Extent(extent, before) => {
+                    page += extent.pages - before;
+                    continue;
+                }
+                Found::Hole(hole_end) => hole_end.min(end).min(page + 16 * CHUNK),
+            };
+            let copy = self.memfile.allocate((hole_end - page) * PAGE_SIZE).map_err(no_space)?;
+            let from = page * PAGE_SIZE;
+            let len = (base.len - from).min(copy.len());
+            let mut done = 0;
+            while done < len {
+                let piece = copy.slice(done, usize::try_from(len - done).unwrap_or(usize::MAX));
+                let n = base.inode.read_into(from + done, &piece)?;
+                if n == 0 {
+                    break;
+                }
+                done += n as u64;
+            }
+            self.budget.charge(hole_end - page)?;
+            let mut data = self.data.write();
+            // A fault may have made pages meanwhile; then they were made from the base too.
+            if matches!(data.extents.at(page), Found::Hole(free) if free >= hole_end) {
+                data.extents.insert(page, Extent::new(copy, hole_end - page, false));
+            } else {
+                drop(data);
+                self.budget.release(hole_end - page);
+                continue;
+            }
+            page = hole_end;
+        }
+        if start < end {
+            self.mappings.invalidate(start * PAGE_SIZE, (end - start) * PAGE_SIZE);
+        }
+        Ok(())
+    }
+
+    /// Copies all of the base, so that it is not needed any more. Before a shared writable mapping.
+    pub fn copy_all(&self) -> Result<()> {
+        let _io = self.io.lock();
+        let Some(len) = self.data.read().base.as_ref().map(|base| base.len) else { return Ok(()) };
+        self.copy_in(0..len)?;
+        self.data.write().base = None;
+        Ok(())
+    }
+
+    /// SEEK_DATA and SEEK_HOLE.
+    pub fn seek_hole(&self, from: u64, hole: bool) -> Result<u64> {
+        let data = self.data.read();
+        if from >= data.size {
+            return err(Errno::ENXIO);
+        }
+        let mut at = from;
+        while at < data.size {
+            let page = at / PAGE_SIZE;
+            let (is_hole, end) = match data.extents.at(page) {
+                Found::Extent(extent, before) => (false, page + extent.pages - before),
+                Found::Hole(end) => match &data.base {
+                    Some(base) if at < base.len => (false, end.min(base.len.div_ceil(PAGE_SIZE))),
+                    _ => (true, end),
+                },
+            };
+            if is_hole == hole {
+                return Ok(at);
+            }
+            at = end.saturating_mul(PAGE_SIZE);
+        }
+        if hole { Ok(data.size) } else { err(Errno::ENXIO) }
+    }
+
+    /// Makes pages for a mapping of a hole.
+    fn fault(&self, page: u64, pages: u64) -> Result<()> {
+        let mut data = self.data.write();
+        let Found::Hole(hole_end) = data.extents.at(page) else { return Ok(()) };
+        let pages = pages.min(hole_end - page).min(MAX_FAULT);
+        let base = data.base.clone().filter(|base| page * PAGE_SIZE < base.len);
+        let pages = if base.is_some() { pages.min(CHUNK) } else { pages };
+        let range = self.memfile.allocate(pages * PAGE_SIZE).map_err(no_space)?;
+        if let Some(base) = base {
+            let len = (base.len - page * PAGE_SIZE).min(range.len());
+            let piece = range.slice(0, usize::try_from(len).unwrap_or(usize::MAX));
+            base.inode.read_into(page * PAGE_SIZE, &piece)?;
+        }
+        data.extents.insert(page, Extent::new(range, pages, true));
+        Ok(())
+    }
+}
+
+impl Mappable for Content {
+    fn translate(&self, offset: u64, len: u64, write: bool) -> Result<Translation> {
+        let page = offset / PAGE_SIZE;
+        // Twice at most: what is missing is made once.
+        loop {
+            let data = self.data.read();
+            let pages = (len / PAGE_SIZE).min(data.size.div_ceil(PAGE_SIZE).saturating_sub(page));
+            if pages == 0 {
+                return err(Errno::EFAULT);
+            }
+            let hole_end = match data.extents.at(page) {
+                Found::Extent(extent, before) => {
+                    return Ok(Translation {
+                        file: Arc::clone(self.memfile.file()),
+                        offset: extent.range().offset() + before * PAGE_SIZE,
+                        len: pages.min(extent.pages - before) * PAGE_SIZE,
+                        writable: true,
+                    });
+                }
+                Found::Hole(end) => end,
+            };
+            if let Some(base) = &data.base
+                && !write
+                && let Some(pages) = base.whole_pages_from(page)
+                && let Some(object) = Arc::clone(&base.inode).mappable()
+            {
+                let len = pages.min(hole_end - page).min(len / PAGE_SIZE) * PAGE_SIZE;
+                drop(data);
+                return Ok(Translation { writable: false, ..object.translate(offset, len, false)? });
+            }
+            drop(data);
+            self.fault(page, pages)?;
+        }
+    }
+
+    fn mappings(&self) -> &Mappings {
+        &self.mappings
+    }
+}
+
+impl Base {
+    /// How many pages from `page` on look in the base as they do here; `None` if not even that one.
+    fn whole_pages_from(&self, page: u64) -> Option<u64> {
+        let end = if self.len == self.whole { self.len.div_ceil(PAGE_SIZE) } else { self.len / PAGE_SIZE };
+        end.checked_sub(page).filter(|pages| *pages > 0)
+    }
+}
+
+impl Data {
+    /// Copies bytes from `pos` on out, as many as fit and are there.
+    fn read(&self, pos: u64, dst: &HostSlice<'_>) -> Result<usize> {
+        let left = usize::try_from(self.size.saturating_sub(pos)).unwrap_or(usize::MAX);
+        let len = dst.len().min(left);
+        let mut done = 0;
+        while done < len {
+            let at = pos + done as u64;
+            let (page, inside) = (at / PAGE_SIZE, at % PAGE_SIZE);
+            let out = dst.skip(done).first(len - done);
+            let step = match self.extents.at(page) {
+                Found::Extent(extent, before) => {
+                    let from = before * PAGE_SIZE + inside;
+                    let out = out.first(fit(extent.pages * PAGE_SIZE - from));
+                    out.copy_from(&extent.range().slice(from, out.len()))
+                }
+                Found::Hole(end) => {
+                    let hole = fit(end.saturating_mul(PAGE_SIZE) - at);
+                    match &self.base {
+                        Some(base) if at < base.len => {
+                            let out = out.first(hole.min(fit(base.len - at)));
+                            match base.inode.read_into(at, &out) {
+                                // It became shorter under us.
+                                Ok(0) => out.zero(),
+                                Ok(n) => Ok(n),
+                                Err(e) => Err(e.errno()),
+                            }
+                        }
+                        Some(base) if page * PAGE_SIZE < base.len => out.first(fit(PAGE_SIZE - inside)).zero(),
+                        _ => out.first(hole).zero(),
+                    }
+                }
+            };
+            match step {
+                Ok(0) => break,
+                Ok(n) => done += n,
+                Err(e) if done == 0 => return Err(e.into()),
+                Err(_) => break,
+            }
+        }
+        Ok(done)
+    }
+
+    /// Copies bytes into pages that exist.
+    fn write(&self, pos: u64, src: &HostSlice<'_>) -> Result<usize> {
+        let mut done = 0;
+        while done < src.len() {
+            let at = pos + done as u64;
+            let Found::Extent(extent, before) = self.extents.at(at / PAGE_SIZE) else { break };
+            let from = before * PAGE_SIZE + at % PAGE_SIZE;
+            let piece = extent.range().slice(from, fit(extent.pages * PAGE_SIZE - from).min(src.len() - done));
+            match piece.copy_from(&src.skip(done)) {
+                Ok(0) => break,
+                Ok(n) => done += n,
+                Err(e) if done == 0 => return Err(e.into()),
+                Err(_) => break,
+            }
+        }
+        Ok(done)
+    }
+
+    /// Zeroes the bytes of `range` that are in one page, if that page exists.
+    fn zero_in_page(&self, range: Range<u64>) -> Result<()> {
+        if let Found::Extent(extent, before) = self.extents.at(range.start / PAGE_SIZE) {
+            let from = before * PAGE_SIZE + range.start % PAGE_SIZE;
+            extent.range().slice(from, fit(range.end - range.start)).zero()?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Content {
+    fn drop(&mut self) {
+        self.budget.release(self.data.get_mut().extents.dense());
+    }
+}
+
+fn fit(len: u64) -> usize {
+    usize::try_from(len).unwrap_or(usize::MAX)
+}
+
+/// A full memory file is a full file system.
+fn no_space(e: Error) -> Error {
+    if e.is(Errno::ENOMEM) { Errno::ENOSPC.into() } else { e }
+}
