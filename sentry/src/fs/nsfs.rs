@@ -54,7 +54,7 @@ impl Namespace {
 #[must_use]
 pub fn path(namespace: Namespace) -> Path {
     let name = namespace.name();
-    anon::pseudo_path(Arc::new(NsInode { namespace, attachments: Attachments::default() }), &name)
+    anon::pseudo_path(Arc::new(NsInode { namespace, attachments: Attachments::default() }), name.as_bytes())
 }
 
 /// The inode of a namespace.

@@ -30,6 +30,11 @@ pub trait HasContent: Any + Debug + Send + Sync {
         let _ = (offset, len);
         Ok(())
     }
+
+    /// Asked before a shared mapping that may be written is made.
+    fn allow_shared_write(&self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// An open regular file.
@@ -45,8 +50,16 @@ impl<T: HasContent> Mappable for MappedContent<T> {
         self.0.content().translate(offset, len, write)
     }
 
+    fn translate_now(&self, offset: u64, len: u64) -> Option<Translation> {
+        self.0.content().translate_now(offset, len)
+    }
+
     fn mappings(&self) -> &Mappings {
         self.0.content().mappings()
+    }
+
+    fn allow_shared_write(&self) -> Result<()> {
+        self.0.allow_shared_write()
     }
 }
 

@@ -169,6 +169,10 @@ impl HasContent for Node {
     fn check_write(&self, offset: u64, len: u64) -> Result<()> {
         crate::fs::memfd::check_write(self.seals(), self.content().size(), offset, len)
     }
+
+    fn allow_shared_write(&self) -> Result<()> {
+        crate::fs::memfd::check_write(self.seals(), 0, 0, 0)
+    }
 }
 
 impl Inode for Node {

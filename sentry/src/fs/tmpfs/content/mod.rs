@@ -318,6 +318,15 @@ impl Content {
         if hole { Ok(data.size) } else { err(Errno::ENXIO) }
     }
 
+    fn translation(&self, extent: &Extent, before: u64, pages: u64) -> Translation {
+        Translation {
+            file: Arc::clone(self.memfile.file()),
+            offset: extent.range().offset() + before * PAGE_SIZE,
+            len: pages.min(extent.pages - before) * PAGE_SIZE,
+            writable: true,
+        }
+    }
+
     /// Makes pages for a mapping of a hole.
     fn fault(&self, page: u64, pages: u64) -> Result<()> {
         let mut data = self.data.write();
@@ -348,12 +357,7 @@ impl Mappable for Content {
             }
             let hole_end = match data.extents.at(page) {
                 Found::Extent(extent, before) => {
-                    return Ok(Translation {
-                        file: Arc::clone(self.memfile.file()),
-                        offset: extent.range().offset() + before * PAGE_SIZE,
-                        len: pages.min(extent.pages - before) * PAGE_SIZE,
-                        writable: true,
-                    });
+                    return Ok(self.translation(extent, before, pages));
                 }
                 Found::Hole(end) => end,
             };
@@ -368,6 +372,24 @@ impl Mappable for Content {
             }
             drop(data);
             self.fault(page, pages)?;
+        }
+    }
+
+    fn translate_now(&self, offset: u64, len: u64) -> Option<Translation> {
+        let page = offset / PAGE_SIZE;
+        let data = self.data.read();
+        let pages = (len / PAGE_SIZE).min(data.size.div_ceil(PAGE_SIZE).checked_sub(page)?);
+        match data.extents.at(page) {
+            _ if pages == 0 => None,
+            Found::Extent(extent, before) => Some(self.translation(extent, before, pages)),
+            Found::Hole(end) => {
+                let base = data.base.as_ref()?;
+                let pages = base.whole_pages_from(page)?.min(end - page).min(pages);
+                let object = Arc::clone(&base.inode).mappable()?;
+                drop(data);
+                let there = object.translate_now(offset, pages * PAGE_SIZE)?;
+                Some(Translation { writable: false, ..there })
+            }
         }
     }
 
