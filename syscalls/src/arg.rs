@@ -120,4 +120,5 @@ impl Bits for i32 {
 
 flag_args! {
     abi::fcntl::OpenFlags: u32,
+    abi::wait::WaitOptions: u32,
 }

@@ -8,6 +8,8 @@
 pub mod arg;
 mod handler;
 mod ret;
+mod sys;
 pub mod table;
+mod task;
 
 pub use table::x86_64;

@@ -66,6 +66,12 @@ pub fn thread_id() -> i32 {
     nix::unistd::gettid().as_raw()
 }
 
+/// The host CPU that the calling thread runs on.
+#[must_use]
+pub fn current_cpu() -> u32 {
+    nix::sched::sched_getcpu().ok().and_then(|cpu| u32::try_from(cpu).ok()).unwrap_or(0)
+}
+
 fn errno(e: nix::errno::Errno) -> Errno {
     Errno::from_raw(e as i32)
 }

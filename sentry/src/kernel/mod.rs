@@ -2,6 +2,7 @@
 
 pub mod container;
 pub mod dmesg;
+mod load;
 pub mod stubs;
 pub mod version;
 
@@ -19,7 +20,7 @@ use crate::syscall::SyscallTable;
 use crate::task::namespaces::{Namespaces, UtsNames};
 use crate::task::signal::SignalCounts;
 use crate::task::tree::TaskTree;
-use crate::task::{PidNamespace, UserNamespace};
+use crate::task::{PidNamespace, Task, TaskState, UserNamespace};
 use crate::time::Clocks;
 
 /// One per sandbox process. Everything in it is either immutable or has a lock of its own.
@@ -57,6 +58,7 @@ pub struct Kernel {
     pub memory_total: u64,
     /// When the sandbox started.
     pub boot: Instant,
+    load: load::LoadAverage,
     containers: Mutex<Vec<Arc<container::Container>>, lock_order::Containers>,
 }
 
@@ -104,6 +106,7 @@ impl Kernel {
             cpus: parts.cpus.max(1),
             memory_total: parts.memory_total,
             boot: Instant::now(),
+            load: load::LoadAverage::default(),
             containers: Mutex::default(),
         }))
     }
@@ -112,5 +115,19 @@ impl Kernel {
     #[must_use]
     pub fn containers(&self) -> Vec<Arc<container::Container>> {
         self.containers.lock().clone()
+    }
+
+    /// Load averages over 1, 5 and 15 minutes, with 16 bits after the point.
+    #[must_use]
+    pub fn load_average(&self) -> [u64; 3] {
+        let running = |task: &Arc<Task>| matches!(task.state(), TaskState::Running | TaskState::Uninterruptible);
+        let count = self.root_pid_ns.groups().iter().flat_map(|group| group.threads()).filter(running).count();
+        self.load.update(count)
+    }
+
+    /// Bytes of the sandbox's memory that are in use.
+    #[must_use]
+    pub fn memory_used(&self) -> u64 {
+        self.memfile.resident().unwrap_or(0)
     }
 }

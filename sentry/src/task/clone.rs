@@ -244,7 +244,6 @@ impl CurrentTask {
                 true => parent.exit_signal(),
                 false => request.exit_signal,
             },
-            exe: parent.exe(),
             oom_score_adj: (parent.oom_score_adj(), parent.oom_score_adj_min()),
             dumpable: parent.dumpable(),
         })

@@ -13,6 +13,7 @@ use super::Task;
 use super::activity::Activity;
 use super::creds::Credentials;
 use super::exit::VforkDone;
+use super::group::SUID_DUMP_DISABLE;
 use super::namespaces::Namespaces;
 use super::signal::CurrentSignals;
 use crate::error::{Error, Restart, Result};
@@ -84,8 +85,12 @@ impl CurrentTask {
         &self.namespaces
     }
 
-    /// Replaces its credentials.
+    /// Replaces its credentials. Who becomes somebody else can no longer be looked into by who it was.
     pub fn set_creds(&mut self, creds: Credentials) {
+        if creds.gains_over(&self.creds) {
+            self.group().set_dumpable(SUID_DUMP_DISABLE);
+            self.set_parent_death_signal(None);
+        }
         self.creds = Arc::new(creds);
         let old = std::mem::replace(&mut self.task.shared.lock().creds, Arc::clone(&self.creds));
         drop(old);
@@ -117,6 +122,19 @@ impl CurrentTask {
         self.mm = Arc::clone(&mm);
         let old = self.task.shared.lock().mm.replace(mm);
         drop(old);
+    }
+
+    /// Bytes of its memory that are resident (ru_maxrss).
+    #[must_use]
+    pub fn peak_resident(&self) -> u64 {
+        self.mm.usage().resident()
+    }
+
+    /// The CPU it runs on (getcpu(2)).
+    #[must_use]
+    pub fn current_cpu(&self) -> u32 {
+        let cpus = u32::try_from(self.kernel().cpus).unwrap_or(u32::MAX);
+        host::clock::current_cpu() % cpus.max(1)
     }
 
     /// set_tid_address(2).

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
+use abi::resource::{Resource, Rlimit};
 use abi::signal::Signal;
 use abi::wait::WaitStatus;
 use sync::{Mutex, WaitQueue};
@@ -20,9 +21,14 @@ use super::signal::GroupSignals;
 use super::usage::{CpuTime, GroupUsage, Usage};
 use crate::kernel::Kernel;
 use crate::kernel::container::Container;
-use crate::lock_order::{self, Leaf, TreeLinks};
+use crate::lock_order::{self, TreeLinks};
 use crate::time::GroupTimers;
 use crate::vfs::Path;
+
+/// PR_SET_DUMPABLE: nobody may look into the process.
+pub(super) const SUID_DUMP_DISABLE: u32 = 0;
+/// PR_SET_DUMPABLE: its user may.
+pub(crate) const SUID_DUMP_USER: u32 = 1;
 
 /// A process.
 pub struct ThreadGroup {
@@ -41,11 +47,13 @@ pub struct ThreadGroup {
     pub(super) usage: GroupUsage,
     /// Told when a child changes state.
     pub child_queue: WaitQueue,
-    exe: Mutex<Option<Path>, Leaf>,
     oom_score_adj: AtomicI32,
     oom_score_adj_min: AtomicI32,
     dumpable: AtomicU32,
     subreaper: AtomicBool,
+    thp_disabled: AtomicBool,
+    /// Kinds of membarrier(2) it registered for.
+    pub(super) barriers: AtomicU32,
     started: Instant,
 }
 
@@ -122,7 +130,6 @@ pub(crate) struct GroupParts {
     pub(crate) signals: GroupSignals,
     pub(crate) limits: Limits,
     pub(crate) exit_signal: Option<Signal>,
-    pub(crate) exe: Option<Path>,
     pub(crate) oom_score_adj: (i32, i32),
     pub(crate) dumpable: u32,
 }
@@ -151,11 +158,12 @@ impl ThreadGroup {
             limits: parts.limits,
             usage: GroupUsage::default(),
             child_queue: WaitQueue::new(),
-            exe: Mutex::new(parts.exe),
             oom_score_adj: AtomicI32::new(parts.oom_score_adj.0),
             oom_score_adj_min: AtomicI32::new(parts.oom_score_adj.1),
             dumpable: AtomicU32::new(parts.dumpable),
             subreaper: AtomicBool::new(false),
+            thp_disabled: AtomicBool::new(false),
+            barriers: AtomicU32::new(0),
             started: Instant::now(),
         })
     }
@@ -337,16 +345,23 @@ impl ThreadGroup {
         *self.usage.children.lock()
     }
 
-    /// The program (/proc/PID/exe).
+    /// The program (/proc/PID/exe); `None` once it has ended.
     #[must_use]
     pub fn exe(&self) -> Option<Path> {
-        self.exe.lock().clone()
+        Some(self.leader()?.mm()?.exe()?.path().clone())
     }
 
-    /// Sets the program (execve, PR_SET_MM_EXE_FILE).
-    pub fn set_exe(&self, exe: Option<Path>) {
-        let old = std::mem::replace(&mut *self.exe.lock(), exe);
-        drop(old);
+    /// Tells those who keep a copy of a limit that it has changed.
+    pub fn limit_changed(&self, resource: Resource, limit: Rlimit) {
+        let Some(mm) = self.threads().iter().find_map(|task| task.mm()) else { return };
+        let copy = match resource {
+            Resource::RLIMIT_AS => &mm.limits().address_space,
+            Resource::RLIMIT_DATA => &mm.limits().data,
+            Resource::RLIMIT_STACK => &mm.limits().stack,
+            Resource::RLIMIT_MEMLOCK => &mm.limits().locked,
+            _ => return,
+        };
+        copy.store(limit.rlim_cur, Ordering::Relaxed);
     }
 
     /// /proc/PID/oom_score_adj.
@@ -389,6 +404,17 @@ impl ThreadGroup {
     /// Sets PR_SET_CHILD_SUBREAPER.
     pub fn set_subreaper(&self, on: bool) {
         self.subreaper.store(on, Ordering::Relaxed);
+    }
+
+    /// PR_GET_THP_DISABLE.
+    #[must_use]
+    pub fn is_thp_disabled(&self) -> bool {
+        self.thp_disabled.load(Ordering::Relaxed)
+    }
+
+    /// Sets PR_SET_THP_DISABLE. Memory has no large pages to begin with.
+    pub fn set_thp_disabled(&self, on: bool) {
+        self.thp_disabled.store(on, Ordering::Relaxed);
     }
 
     /// When it was made.

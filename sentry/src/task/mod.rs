@@ -7,13 +7,16 @@
 //! Locks: `Tree` over every change of who is whose parent or member; `TreeLinks`, `Pids`, `PidUses`, `Threads` and `Task`
 //! protect one object each and are read without `Tree`. What a plain system call needs of its own task takes none of them.
 
+mod access;
 pub mod activity;
+mod barrier;
 mod clone;
 pub mod creds;
 pub mod current;
 mod exit;
 pub mod group;
 pub mod host_thread;
+mod jobs;
 pub mod limits;
 pub mod namespaces;
 pub mod pid;
@@ -22,6 +25,8 @@ pub mod run;
 pub mod sched;
 mod seams;
 pub mod session;
+mod set_caps;
+mod set_ids;
 pub mod signal;
 mod strace;
 pub mod tree;

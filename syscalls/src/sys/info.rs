@@ -1,0 +1,22 @@
+//! sysinfo(2).
+
+use abi::sysinfo::Sysinfo;
+use sentry::error::Result;
+use sentry::task::CurrentTask;
+use sentry::user::UserPtr;
+
+/// sysinfo(2).
+pub(crate) fn sysinfo(task: &mut CurrentTask, at: UserPtr<Sysinfo>) -> Result<()> {
+    let kernel = task.kernel();
+    let total = kernel.memory_total;
+    let value = Sysinfo {
+        uptime: i64::try_from(kernel.boot.elapsed().as_secs()).unwrap_or(i64::MAX),
+        loads: kernel.load_average(),
+        totalram: total,
+        freeram: total.saturating_sub(kernel.memory_used()),
+        procs: u16::try_from(task.pid_ns().used()).unwrap_or(u16::MAX),
+        mem_unit: 1,
+        ..Sysinfo::default()
+    };
+    task.mm().write(at, &value)
+}

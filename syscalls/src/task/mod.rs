@@ -1,0 +1,17 @@
+//! Calls about tasks: identity, life, credentials, limits, scheduling.
+
+pub(crate) mod arch;
+pub(crate) mod caps;
+pub(crate) mod clone;
+pub(crate) mod creds;
+pub(crate) mod exit;
+pub(crate) mod groups;
+pub(crate) mod ids;
+pub(crate) mod kcmp;
+pub(crate) mod limits;
+pub(crate) mod pidfd;
+pub(crate) mod prctl;
+pub(crate) mod priority;
+pub(crate) mod sched;
+pub(crate) mod usage;
+pub(crate) mod wait;
