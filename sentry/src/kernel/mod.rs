@@ -14,6 +14,7 @@ use platform::Platform;
 use sync::Mutex;
 
 use crate::error::Result;
+use crate::futex::FutexTable;
 use crate::lock_order;
 use crate::mm::memfile::MemFile;
 use crate::syscall::SyscallTable;
@@ -36,6 +37,8 @@ pub struct Kernel {
     pub tree: TaskTree,
     /// CLOCK_REALTIME, CLOCK_MONOTONIC, the vDSO's parameters, the timer thread.
     pub clocks: Arc<Clocks>,
+    /// Who waits for futexes.
+    pub futexes: FutexTable,
     /// Queued signals by user (RLIMIT_SIGPENDING).
     pub signal_counts: Arc<SignalCounts>,
     /// Calls that were made and are not there.
@@ -97,6 +100,7 @@ impl Kernel {
             clocks: parts.clocks,
             stubs: stubs::Stubs::default(),
             dmesg,
+            futexes: FutexTable::new(),
             signal_counts: Arc::default(),
             user_tasks: Arc::default(),
             root_user_ns,

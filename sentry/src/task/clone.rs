@@ -180,6 +180,7 @@ impl CurrentTask {
         }
         host_thread.run(CurrentTask {
             own_signals: self.own_signals.for_clone(flags),
+            futex_waiter: None,
             task,
             mm,
             files,

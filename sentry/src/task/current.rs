@@ -17,6 +17,7 @@ use super::group::SUID_DUMP_DISABLE;
 use super::namespaces::Namespaces;
 use super::signal::CurrentSignals;
 use crate::error::{Error, Restart, Result};
+use crate::futex::Waiter;
 use crate::mm::{FaultHistory, MemoryManager};
 use crate::user::UserPtr;
 use crate::vfs::{FdTable, FsContext};
@@ -35,6 +36,8 @@ pub struct CurrentTask {
     pub(super) clear_child_tid: UserAddr,
     /// Alternate stack, saved mask, restart block.
     pub(super) own_signals: CurrentSignals,
+    /// What it waits on futexes with, once it has.
+    pub(crate) futex_waiter: Option<Arc<Waiter>>,
     /// Set by calls that leave more than a result behind: what to apply before application code goes on.
     pub(super) resume: Option<Resume>,
     /// Where CLONE_CHILD_SETTID wants the number, before the task runs first.

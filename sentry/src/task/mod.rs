@@ -23,7 +23,6 @@ pub mod pid;
 pub mod pidfd;
 pub mod run;
 pub mod sched;
-mod seams;
 pub mod session;
 mod set_caps;
 mod set_ids;

@@ -104,7 +104,7 @@ impl TaskSignals {
         result
     }
 
-    pub(super) fn is_exiting(&self) -> bool {
+    pub(crate) fn is_exiting(&self) -> bool {
         self.exiting.load(Ordering::SeqCst)
     }
 
