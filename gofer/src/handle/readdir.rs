@@ -55,25 +55,31 @@ impl DirStream {
 impl Session<'_> {
     pub(crate) fn readdir(&mut self, ask: &Treaddir, reply: &mut Reply<'_>) -> Result<(), Errno> {
         let room = usize::try_from(ask.count).unwrap_or(usize::MAX).min(reply.room(4));
-        let root = self.export.root.dev();
         let state = self.fids.get_mut(ask.fid)?;
         let Open::Dir(stream) = &mut state.open else { return Err(Errno::EBADF) };
         let mut buffer = vec![0; room.clamp(MIN_READ, MAX_READ)];
-        let read = stream.read(ask.offset, &mut buffer)?;
-        let own = crate::node::qid(&state.node.stat()?, root);
+        // `.` and `..` are left out: what cannot be walked to is not listed.
         let mut data = Vec::new();
-        for entry in entries(read) {
-            let qid = match entry.name {
-                b"." | b".." => own,
-                _ => Qid { kind: qid_kind(entry.kind), version: 0, path: entry.ino },
-            };
-            let dirent = Dirent { qid, offset: entry.next, kind: entry.kind, name: Str(entry.name) };
-            if !put_if_fits(&mut data, &dirent, room) {
+        let mut offset = ask.offset;
+        while data.is_empty() {
+            let read = stream.read(offset, &mut buffer)?;
+            if read.is_empty() {
                 break;
             }
-        }
-        if data.is_empty() && !read.is_empty() {
-            return Err(Errno::EINVAL);
+            for entry in entries(read) {
+                offset = entry.next;
+                if matches!(entry.name, b"." | b"..") {
+                    continue;
+                }
+                let qid = Qid { kind: qid_kind(entry.kind), version: 0, path: entry.ino };
+                let dirent = Dirent { qid, offset: entry.next, kind: entry.kind, name: Str(entry.name) };
+                if !put_if_fits(&mut data, &dirent, room) {
+                    if data.is_empty() {
+                        return Err(Errno::EINVAL);
+                    }
+                    break;
+                }
+            }
         }
         reply.send(&Rreaddir { data: Blob(&data) })
     }

@@ -91,10 +91,11 @@ impl Session<'_> {
         reply.send(&Rreadlink { target: Str(&target) })
     }
 
-    /// A fid that may be walked from: not one that was opened.
+    /// A fid that may be walked from: not a file that was opened. (9P excludes directories too, diod and its clients do
+    /// not.)
     fn walkable(&self, fid: Fid) -> Result<Arc<Node>, Errno> {
         let state = self.fids.get(fid)?;
-        if !matches!(state.open, Open::No) {
+        if !matches!(state.open, Open::No | Open::Dir(_)) {
             return Err(Errno::EBADF);
         }
         Ok(Arc::clone(&state.node))

@@ -28,7 +28,7 @@ pub use self::fids::FidHandle;
 use self::fids::FidPool;
 pub use self::tree::{Entry, ListedEntry};
 use crate::message::{Message, RLERROR, Request, Rlerror, Tattach, Tclunk, Tforget, Tversion, decode_body};
-use crate::transport::{FrameReader, Transport, encode};
+use crate::transport::{Frame, FrameReader, Transport, encode};
 use crate::types::{Fid, Tag};
 use crate::version::{Dialect, MIN_MSIZE};
 use crate::wire::{DecodeError, List, MAX_LIST, Str};
@@ -90,7 +90,7 @@ pub struct ClientOptions<'a> {
 
 impl Default for ClientOptions<'_> {
     fn default() -> Self {
-        Self { dialect: Dialect::Extended, msize: 128 << 10, uname: "root", uid: 0, aname: "/" }
+        Self { dialect: Dialect::Extended, msize: 128 << 10, uname: "", uid: 0, aname: "/" }
     }
 }
 
@@ -114,7 +114,6 @@ struct Link {
 }
 
 const CALL_TAG: Tag = Tag(0);
-const FORGET_TAG: Tag = Tag(1);
 
 /// Most fids that one call forgets on its way.
 const MAX_FORGET: usize = 256;
@@ -130,11 +129,13 @@ impl Client {
             msize: usize::try_from(options.msize.max(MIN_MSIZE)).map_err(|_| ClientError::Version)?,
             calls: AtomicU64::new(0),
         };
-        let ask = Tversion { msize: options.msize, version: Str(options.dialect.version().as_bytes()) };
-        let (dialect, msize) = client.call_tagged(Tag::NONE, &ask, |r, _| (Dialect::answered(r.version), r.msize))?;
-        client.dialect = dialect.filter(|d| *d <= options.dialect).ok_or(ClientError::Version)?;
-        let msize = Some(msize).filter(|m| (MIN_MSIZE..=options.msize).contains(m)).ok_or(ClientError::Version)?;
-        client.msize = usize::try_from(msize).map_err(|_| ClientError::Version)?;
+        match client.negotiate(options.dialect, options.msize) {
+            // diod refuses a suffix that it does not know, other servers answer with what they know instead.
+            Err(ClientError::Refused(_) | ClientError::Version) if options.dialect != Dialect::Plain => {
+                client.negotiate(Dialect::Plain, options.msize)?;
+            }
+            other => other?,
+        }
         let client = Arc::new(client);
         let root = FidHandle::new(&client)?;
         client.call(
@@ -148,6 +149,15 @@ impl Client {
             |_, _| (),
         )?;
         Ok((client, root))
+    }
+
+    fn negotiate(&mut self, offer: Dialect, limit: u32) -> Result<()> {
+        let ask = Tversion { msize: limit, version: Str(offer.version().as_bytes()) };
+        let (dialect, msize) = self.call_tagged(Tag::NONE, &ask, |r, _| (Dialect::answered(r.version), r.msize))?;
+        self.dialect = dialect.filter(|d| *d <= offer).ok_or(ClientError::Version)?;
+        let msize = Some(msize).filter(|m| (MIN_MSIZE..=limit).contains(m)).ok_or(ClientError::Version)?;
+        self.msize = usize::try_from(msize).map_err(|_| ClientError::Version)?;
+        Ok(())
     }
 
     /// The dialect that was settled.
@@ -186,7 +196,7 @@ impl Client {
             self.fids.put_back(forgotten);
             return Err(Errno::ENAMETOOLONG.into());
         }
-        let result = self.exchange(link, tag, extra, then);
+        let result = self.exchange::<Q, R>(link, tag, extra, then);
         self.fids.free(forgotten);
         if !matches!(result, Ok(_) | Err(ClientError::Refused(_))) {
             link.broken = true;
@@ -194,51 +204,43 @@ impl Client {
         result
     }
 
-    /// Sends what `link.out` holds and reads `extra` answers that nobody waits for, then the one to `tag`.
-    fn exchange<'l, P, R>(
+    /// Sends what `link.out` holds and reads the answer to `tag`, and `extra` others that nobody waits for. Servers may
+    /// answer in any order.
+    fn exchange<Q: Request, R>(
         &self,
-        link: &'l mut Link,
+        link: &mut Link,
         tag: Tag,
         extra: usize,
-        then: impl FnOnce(P, Option<OwnedFd>) -> R,
-    ) -> Result<R>
-    where
-        P: Message + crate::Wire<'l>,
-    {
+        then: impl FnOnce(Q::Reply<'_>, Option<OwnedFd>) -> R,
+    ) -> Result<R> {
         let Link { reader, fds, out, .. } = link;
         self.transport.send(out, None)?;
         fds.clear();
-        for _ in 0..extra {
+        let (mut then, mut result) = (Some(then), None);
+        for _ in 0..=extra {
             let frame = reader.next(&*self.transport, fds, self.msize)?.ok_or(ClientError::Lost)?;
-            if frame.tag != FORGET_TAG {
-                return Err(DecodeError::Unexpected.into());
+            let other = (1..=extra).contains(&usize::from(frame.tag.0));
+            match then.take_if(|_| frame.tag == tag) {
+                Some(then) => result = Some(answer::<Q, R>(frame, fds, then)),
+                None if other => {}
+                None => return Err(DecodeError::Unexpected.into()),
             }
         }
-        let frame = reader.next(&*self.transport, fds, self.msize)?.ok_or(ClientError::Lost)?;
-        if frame.tag != tag {
-            return Err(DecodeError::Unexpected.into());
-        }
-        if frame.kind == RLERROR {
-            let Rlerror { ecode } = decode_body(frame.body)?;
-            return Err(Errno::from_raw(i32::try_from(ecode).unwrap_or(0)).into());
-        }
-        if frame.kind != P::TYPE {
-            return Err(DecodeError::Unexpected.into());
-        }
-        Ok(then(decode_body(frame.body)?, fds.pop_front()))
+        result.unwrap_or_else(|| Err(DecodeError::Unexpected.into()))
     }
 
-    /// Appends the messages that forget `fids`; tells how many answers they will have.
+    /// Appends the messages that forget `fids`, tagged from 1 up; tells how many answers they will have.
     fn put_forgotten(&self, out: &mut Vec<u8>, fids: &[Fid]) -> usize {
         // These are a few bytes each and always fit.
+        let tags = (1..).map(Tag);
         match self.dialect {
-            Dialect::Extended => fids
-                .chunks(MAX_LIST)
-                .map(|c| encode(out, FORGET_TAG, &Tforget { fids: List::Slice(c) }, self.msize))
-                .flatten()
-                .count(),
+            Dialect::Extended => {
+                let lists = fids.chunks(MAX_LIST).map(|fids| Tforget { fids: List::Slice(fids) });
+                lists.zip(tags).flat_map(|(ask, tag)| encode(out, tag, &ask, self.msize)).count()
+            }
             Dialect::Plain => {
-                fids.iter().map(|&fid| encode(out, FORGET_TAG, &Tclunk { fid }, self.msize)).flatten().count()
+                let clunks = fids.iter().map(|&fid| Tclunk { fid });
+                clunks.zip(tags).flat_map(|(ask, tag)| encode(out, tag, &ask, self.msize)).count()
             }
         }
     }
@@ -252,6 +254,22 @@ impl Client {
     fn extended(&self) -> bool {
         self.dialect == Dialect::Extended
     }
+}
+
+/// Hands the answer to a request to `then`.
+fn answer<Q: Request, R>(
+    frame: Frame<'_>,
+    fds: &mut VecDeque<OwnedFd>,
+    then: impl FnOnce(Q::Reply<'_>, Option<OwnedFd>) -> R,
+) -> Result<R> {
+    if frame.kind == RLERROR {
+        let Rlerror { ecode } = decode_body(frame.body)?;
+        return Err(Errno::from_raw(i32::try_from(ecode).unwrap_or(0)).into());
+    }
+    if frame.kind != <Q::Reply<'_> as Message>::TYPE {
+        return Err(DecodeError::Unexpected.into());
+    }
+    Ok(then(decode_body(frame.body)?, fds.pop_front()))
 }
 
 impl fmt::Debug for Client {

@@ -4,20 +4,21 @@ use std::sync::Arc;
 
 use abi::Errno;
 
-use super::{Client, FidHandle, Result};
+use super::{Client, ClientError, FidHandle, Result};
 use crate::attr::{SetAttr, Stat, StatFs};
 use crate::dirent::{self, Dirent, DirentStat};
 use crate::flags::{AttrMask, RenameFlags, UnlinkFlags};
 use crate::message::{
-    Step, Tgetattr, Tlink, Tlistdir, Treaddir, Treadlink, Trename2, Trenameat, Tsetattr, Tsetstat, Tstatfs, Tstatx,
-    Tunlinkat, Twalk, Twalkattr,
+    Step, Tgetattr, Tlink, Tlistdir, Treaddir, Treadlink, Tremove, Trename, Trename2, Trenameat, Tsetattr, Tsetstat,
+    Tstatfs, Tstatx, Tunlinkat, Twalk, Twalkattr,
 };
 use crate::name::Name;
 use crate::wire::List;
 
-/// Type bits of a mode, and that of a symbolic link.
+/// Type bits of a mode.
 const S_IFMT: u32 = 0o170_000;
 const S_IFLNK: u32 = 0o120_000;
+const S_IFDIR: u32 = 0o040_000;
 
 /// A file that was looked up or made.
 #[derive(Debug)]
@@ -68,7 +69,7 @@ impl Client {
                 let from = entries.last().map_or(dir, |e| &e.fid);
                 match self.lookup(from, *name) {
                     Ok(entry) => entries.push(entry),
-                    Err(super::ClientError::Refused(errno)) => return Ok((entries, Some(errno))),
+                    Err(ClientError::Refused(errno)) => return Ok((entries, Some(errno))),
                     Err(error) => return Err(error),
                 }
             }
@@ -193,24 +194,44 @@ impl Client {
     }
 
     /// Removes a name.
-    pub fn unlink(&self, dir: &FidHandle, name: Name<'_>, flags: UnlinkFlags) -> Result<()> {
-        self.call(&Tunlinkat { dfid: dir.fid(), name, flags }, |_, _| ())
+    pub fn unlink(self: &Arc<Self>, dir: &FidHandle, name: Name<'_>, flags: UnlinkFlags) -> Result<()> {
+        match self.call(&Tunlinkat { dfid: dir.fid(), name, flags }, |_, _| ()) {
+            Err(ClientError::Refused(Errno::EOPNOTSUPP)) if !self.extended() => self.unlink_by_fid(dir, name, flags),
+            other => other,
+        }
+    }
+
+    /// As older servers know it (diod 1.0). What the name means is asked first, so it may be another file by the time that
+    /// it is removed.
+    fn unlink_by_fid(self: &Arc<Self>, dir: &FidHandle, name: Name<'_>, flags: UnlinkFlags) -> Result<()> {
+        let entry = self.lookup(dir, name)?;
+        match (entry.stat.mode & S_IFMT == S_IFDIR, flags.contains(UnlinkFlags::REMOVE_DIR)) {
+            (true, false) => Err(Errno::EISDIR.into()),
+            (false, true) => Err(Errno::ENOTDIR.into()),
+            _ => self.call(&Tremove { fid: entry.fid.fid() }, |_, _| ()),
+        }
     }
 
     /// Moves a name. Flags need the extended dialect: EINVAL without, as from a filesystem that knows none.
     pub fn rename(
-        &self,
-        (olddir, oldname): (&FidHandle, Name<'_>),
-        (newdir, newname): (&FidHandle, Name<'_>),
+        self: &Arc<Self>,
+        (from, oldname): (&FidHandle, Name<'_>),
+        (to, newname): (&FidHandle, Name<'_>),
         flags: RenameFlags,
     ) -> Result<()> {
-        let (olddir, newdir) = (olddir.fid(), newdir.fid());
+        let (olddir, newdir) = (from.fid(), to.fid());
         if self.extended() {
-            self.call(&Trename2 { olddir, oldname, newdir, newname, flags }, |_, _| ())
-        } else if flags.is_empty() {
-            self.call(&Trenameat { olddir, oldname, newdir, newname }, |_, _| ())
-        } else {
-            Err(Errno::EINVAL.into())
+            return self.call(&Trename2 { olddir, oldname, newdir, newname, flags }, |_, _| ());
+        }
+        if !flags.is_empty() {
+            return Err(Errno::EINVAL.into());
+        }
+        match self.call(&Trenameat { olddir, oldname, newdir, newname }, |_, _| ()) {
+            Err(ClientError::Refused(Errno::EOPNOTSUPP)) => {
+                let entry = self.lookup(from, oldname)?;
+                self.call(&Trename { fid: entry.fid.fid(), dfid: newdir, name: newname }, |_, _| ())
+            }
+            other => other,
         }
     }
 }

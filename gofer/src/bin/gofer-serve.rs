@@ -1,5 +1,5 @@
-//! Serves a directory by hand: `serve DIR` answers the client at the socket that is standard input, `serve DIR ADDRESS`
-//! those who connect there by TCP, `serve --jail DIR` locks itself up first (start it with `unshare -mpfnui`).
+//! Serves a directory by hand and for tests: `gofer-serve DIR` answers the client at the socket that is standard input, `serve DIR ADDRESS`
+//! those who connect there by TCP, `--jail DIR` locks itself up first (start it with `unshare -mpfnui`).
 #![forbid(unsafe_code)]
 
 use std::error::Error;
@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 gofer::serve_stream(&stream?, &export(dir)?, &fds)?;
             }
         }
-        _ => return Err("usage: serve [--jail] DIR | serve DIR ADDRESS".into()),
+        _ => return Err("usage: gofer-serve [--jail] DIR | gofer-serve DIR ADDRESS".into()),
     }
     Ok(())
 }
