@@ -59,6 +59,7 @@ pub(crate) fn start(export: Export) -> (FdSocket, JoinHandle<()>) {
     let (ours, theirs) = FdSocket::pair().expect("sockets");
     let server = std::thread::spawn(move || {
         let fds = FdDir::from_proc().expect("procfs");
+        // Logs and swallows what a client does wrong.
         gofer::serve(vec![Connection { socket: theirs.into(), export }], &fds).expect("served");
     });
     (ours, server)
