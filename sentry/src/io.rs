@@ -32,6 +32,8 @@ enum Dst<'a> {
 pub struct IoSrc<'a> {
     from: Src<'a>,
     done: usize,
+    /// What is behind this many bytes is not taken.
+    end: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -164,22 +166,28 @@ impl<'a> IoSrc<'a> {
     /// From application memory.
     #[must_use]
     pub fn user(mm: &'a MemoryManager, iov: &'a [UserSlice]) -> Self {
-        Self { from: Src::User { mm, cursor: Cursor { iov, offset: 0 } }, done: 0 }
+        Self { from: Src::User { mm, cursor: Cursor { iov, offset: 0 } }, done: 0, end: usize::MAX }
     }
 
     /// From a buffer of ours.
     #[must_use]
     pub fn kernel(buffer: &'a [u8]) -> Self {
-        Self { from: Src::Kernel(buffer), done: 0 }
+        Self { from: Src::Kernel(buffer), done: 0, end: usize::MAX }
     }
 
     /// How many bytes are left.
     #[must_use]
     pub fn remaining(&self) -> usize {
-        match &self.from {
+        let there = match &self.from {
             Src::User { cursor, .. } => cursor.remaining(),
             Src::Kernel(buffer) => buffer.len() - self.done,
-        }
+        };
+        there.min(self.end - self.done)
+    }
+
+    /// Takes no more than `max` bytes from here on.
+    pub fn limit(&mut self, max: usize) {
+        self.end = self.end.min(self.done.saturating_add(max));
     }
 
     /// How many bytes were taken so far.
@@ -218,6 +226,7 @@ impl<'a> IoSrc<'a> {
     /// Lets `f` read from the source piece by piece, up to `limit` bytes in all; the counterpart of [`IoDst::fill`].
     pub fn drain(&mut self, limit: usize, mut f: impl FnMut(HostSlice<'_>) -> Result<usize>) -> Result<usize> {
         let before = self.done;
+        let limit = limit.min(self.end - before);
         while self.done - before < limit {
             let left = limit - (self.done - before);
             let step = match &mut self.from {

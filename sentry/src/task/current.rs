@@ -4,6 +4,9 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Instant;
 
+use abi::resource::Resource;
+use abi::siginfo::{SI_USER, SigInfo};
+use abi::signal::Signal;
 use abi::wait::WaitStatus;
 use abi::{Errno, UserAddr};
 use platform::{Context, Resume};
@@ -235,5 +238,13 @@ impl CurrentTask {
     }
 
     /// Sends SIGPIPE to this thread.
-    pub fn raise_sigpipe(&self) {}
+    pub fn raise_sigpipe(&self) {
+        self.send_signal(SigInfo::user(Signal::SIGPIPE, SI_USER, self.group().tgid(), self.creds().uid));
+    }
+
+    /// One past the highest descriptor it may have: RLIMIT_NOFILE.
+    #[must_use]
+    pub fn nofile_limit(&self) -> u64 {
+        self.group().limits().soft(Resource::RLIMIT_NOFILE)
+    }
 }

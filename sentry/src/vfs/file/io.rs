@@ -3,13 +3,18 @@
 use std::time::Instant;
 
 use abi::Errno;
+use abi::fcntl::OpenFlags;
 use abi::poll::{POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDHUP, POLLRDNORM, POLLWRNORM};
+use abi::resource::{RLIM_INFINITY, Resource};
+use abi::siginfo::SigInfo;
+use abi::signal::Signal;
 use abi::stat::FileType;
 
 use super::{File, notify};
 use crate::error::{Result, err};
 use crate::io::{IoDst, IoSrc};
 use crate::task::CurrentTask;
+use crate::vfs::setattr;
 
 /// From where lseek(2) counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,6 +128,16 @@ impl File {
         f(&mut self.pos.lock())
     }
 
+    /// An offset of the caller's, or else the position, which `f` may change; the latter is held meanwhile. For streams it
+    /// is a zero that nobody keeps.
+    pub fn with_offset<T>(&self, offset: Option<&mut u64>, f: impl FnOnce(&mut u64) -> Result<T>) -> Result<T> {
+        match offset {
+            Some(offset) => f(offset),
+            None if self.ops.seekable() => f(&mut self.pos.lock()),
+            None => f(&mut 0),
+        }
+    }
+
     /// The position (/proc/PID/fdinfo).
     #[must_use]
     pub fn pos(&self) -> u64 {
@@ -176,6 +191,31 @@ impl File {
 
     /// One write to a file with a position, within RLIMIT_FSIZE.
     fn write_once(&self, task: &CurrentTask, pos: &mut u64, src: &mut IoSrc<'_>) -> Result<usize> {
+        if self.kind() == FileType::Regular {
+            self.check_size_limit(task, *pos, src)?;
+            setattr::remove_privileges(task.creds(), &self.path)?;
+        }
         self.ops.write(self, task, pos, src)
     }
+
+    /// RLIMIT_FSIZE: a write at the limit is EFBIG and SIGXFSZ, one across it is cut off there.
+    fn check_size_limit(&self, task: &CurrentTask, pos: u64, src: &mut IoSrc<'_>) -> Result<()> {
+        let limit = task.group().limits().soft(Resource::RLIMIT_FSIZE);
+        if limit == RLIM_INFINITY || src.remaining() == 0 {
+            return Ok(());
+        }
+        let at = if self.flags().contains(OpenFlags::O_APPEND) { self.ops.seek_end(self)? } else { pos };
+        check_file_size(task, at.saturating_add(1))?;
+        src.limit(usize::try_from(limit - at).unwrap_or(usize::MAX));
+        Ok(())
+    }
+}
+
+/// EFBIG and SIGXFSZ if a regular file may not become as long as `size` (RLIMIT_FSIZE).
+pub fn check_file_size(task: &CurrentTask, size: u64) -> Result<()> {
+    if size > task.group().limits().soft(Resource::RLIMIT_FSIZE) {
+        task.send_signal(SigInfo::kernel(Signal::SIGXFSZ));
+        return err(Errno::EFBIG);
+    }
+    Ok(())
 }

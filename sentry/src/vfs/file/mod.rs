@@ -5,10 +5,12 @@
 
 mod io;
 mod ops;
+mod owner;
 mod path_only;
 
-pub use io::Whence;
+pub use io::{Whence, check_file_size};
 pub use ops::{CloseHook, FileOps};
+pub use owner::{FileOwner, Target};
 
 use std::any::Any;
 use std::fmt;
@@ -34,6 +36,8 @@ pub struct File {
     pub(super) pos: Mutex<u64, FilePos>,
     marks: AtomicU8,
     close_hooks: Mutex<Vec<Weak<dyn CloseHook>>, Leaf>,
+    /// Who hears of readiness by signal, and the registration while O_ASYNC is set.
+    signals: Mutex<owner::Signals, Leaf>,
     /// Kept while a regular file is open for writing.
     _writing: Option<WriteAccess>,
 }
@@ -87,6 +91,7 @@ impl File {
             pos: Mutex::new(0),
             marks: AtomicU8::new(marks),
             close_hooks: Mutex::default(),
+            signals: Mutex::default(),
             _writing: writing,
         })
     }
@@ -133,11 +138,14 @@ impl File {
     }
 
     /// F_SETFL and FIONBIO: changes the flags in `mask` to those of `flags`.
-    pub fn change_flags(&self, mask: OpenFlags, flags: OpenFlags) -> Result<()> {
+    pub fn change_flags(self: &Arc<Self>, mask: OpenFlags, flags: OpenFlags) -> Result<()> {
         let new = self.flags() - mask | flags & mask;
         self.ops.set_flags(self, new)?;
         let (mask, flags) = (mask.bits(), (flags & mask).bits());
         let _ = self.flags.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |old| Some(old & !mask | flags));
+        if mask & OpenFlags::FASYNC.bits() != 0 {
+            self.set_async(flags & OpenFlags::FASYNC.bits() != 0);
+        }
         Ok(())
     }
 
@@ -233,6 +241,9 @@ impl Drop for File {
             if let Some(hook) = hook.upgrade() {
                 hook.closed(self);
             }
+        }
+        if self.flags().contains(OpenFlags::FASYNC) {
+            self.set_no_async();
         }
         let marks = *self.marks.get_mut();
         if marks & LOCKED != 0 {
