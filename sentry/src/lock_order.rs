@@ -102,6 +102,8 @@ lock_order! {
     PseudoText,
     /// epoll's list of ready items: taken by wake-ups, whatever their source holds (`fs::epoll`).
     EpollReady,
+    /// Session and foreground process group of a terminal (`fs::tty`).
+    TtyControl,
     /// Small tables that call nothing: host names, counters, registries.
     Leaf,
 }

@@ -118,6 +118,7 @@ numbers! {
         TIOCGPTLCK = 0x80045439,
         TIOCGEXCL = 0x80045440,
         TIOCGPTPEER = 0x5441,
+        TIOCSIG = 0x40045436,
         FIONCLEX = 0x5450,
         FIOCLEX = 0x5451,
         FIOASYNC = 0x5452,

@@ -22,6 +22,7 @@ pub mod path;
 pub mod pidfd;
 pub mod ptrace;
 pub mod random;
+pub mod readiness;
 pub mod seccomp;
 pub mod self_exe;
 pub mod shared_pages;

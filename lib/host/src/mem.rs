@@ -140,6 +140,15 @@ impl<'a> HostSlice<'a> {
         })
     }
 
+    /// preadv2(2) with RWF_NOWAIT into it at the file's own position: EAGAIN instead of waiting, EOPNOTSUPP where the file
+    /// cannot promise that.
+    pub fn read_nowait(&self, fd: BorrowedFd<'_>) -> Result<usize, Errno> {
+        self.check_writable()?;
+        let iov = libc::iovec { iov_base: self.start.cast(), iov_len: self.len };
+        // SAFETY: by the invariant the kernel may write these bytes; where it cannot it answers EFAULT.
+        cvt_len(unsafe { libc::preadv2(fd.as_raw_fd(), &raw const iov, 1, -1, libc::RWF_NOWAIT) })
+    }
+
     /// pwritev2(2) from it, at `offset`, or at the file's own position for `None`.
     pub fn write_fd(&self, fd: BorrowedFd<'_>, offset: Option<u64>) -> Result<usize, Errno> {
         // SAFETY: by the invariant the kernel may read these bytes; where it cannot it answers EFAULT.

@@ -40,3 +40,10 @@ pub fn set_controlling(tty: impl AsFd) -> io::Result<()> {
 fn check(result: libc::c_int) -> io::Result<()> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
+
+/// Puts it into raw mode: bytes pass unchanged in both directions, keys raise no signals.
+pub fn make_raw(tty: impl AsFd) -> io::Result<()> {
+    let mut settings = nix::sys::termios::tcgetattr(tty.as_fd())?;
+    nix::sys::termios::cfmakeraw(&mut settings);
+    Ok(nix::sys::termios::tcsetattr(tty.as_fd(), nix::sys::termios::SetArg::TCSANOW, &settings)?)
+}

@@ -1,9 +1,11 @@
 //! The file systems and the kinds of files that are not on one.
 
 pub mod device;
+pub mod devpts;
 pub mod epoll;
 pub mod eventfd;
 pub mod gofer;
+pub mod hostfd;
 pub mod memfd;
 pub mod nsfs;
 pub mod pipe;
@@ -11,3 +13,4 @@ pub mod poll;
 pub mod proc;
 pub mod pseudo;
 pub mod tmpfs;
+pub mod tty;

@@ -6,6 +6,7 @@ use abi::Errno;
 use abi::wait::WaitStatus;
 
 use crate::error::{Result, err};
+use crate::fs::tty::Tty;
 use crate::task::ThreadGroup;
 
 /// A container of the sandbox.
@@ -16,13 +17,14 @@ pub struct Container {
     /// Most tasks it may have.
     pids: Option<u64>,
     init: OnceLock<Arc<ThreadGroup>>,
+    console: OnceLock<Arc<Tty>>,
 }
 
 impl Container {
     /// A container without processes.
     #[must_use]
     pub fn new(id: String, pids: Option<u64>) -> Arc<Self> {
-        Arc::new(Self { id, pids, init: OnceLock::new() })
+        Arc::new(Self { id, pids, init: OnceLock::new(), console: OnceLock::new() })
     }
 
     /// Its first process, also after it has ended.
@@ -33,6 +35,17 @@ impl Container {
 
     pub(super) fn set_init(&self, init: Arc<ThreadGroup>) {
         let _ = self.init.set(init);
+    }
+
+    /// What /dev/console is.
+    #[must_use]
+    pub fn console(&self) -> Option<&Arc<Tty>> {
+        self.console.get()
+    }
+
+    /// Makes a terminal the container's console, once.
+    pub fn set_console(&self, tty: Arc<Tty>) {
+        let _ = self.console.set(tty);
     }
 
     /// How its first process ended; `None` while it lives.

@@ -55,6 +55,13 @@ pub fn pseudo_path(inode: Arc<dyn Inode>, name: &[u8]) -> Path {
     ANON_INODES.name_inode(inode, name)
 }
 
+/// The file system that files given by the host are shown on.
+#[must_use]
+pub fn host_fs() -> Arc<dyn FileSystem> {
+    Arc::clone(&HOST_FILES.fs) as Arc<dyn FileSystem>
+}
+
+static HOST_FILES: LazyLock<PseudoMount> = LazyLock::new(|| PseudoMount::new("hostfs", ANON_INODE_FS_MAGIC));
 static PIPES: LazyLock<PseudoMount> = LazyLock::new(|| PseudoMount::new("pipefs", PIPEFS_MAGIC));
 static SOCKETS: LazyLock<PseudoMount> = LazyLock::new(|| PseudoMount::new("sockfs", SOCKFS_MAGIC));
 static ANON_INODES: LazyLock<PseudoMount> = LazyLock::new(|| PseudoMount::new("anon_inodefs", ANON_INODE_FS_MAGIC));

@@ -231,6 +231,13 @@ pub trait Inode: Any + Debug + Send + Sync {
         err(Errno::ENXIO)
     }
 
+    /// Opens a device node that means something else than its number alone says (the nodes of a devpts); `None`: ask the
+    /// device table.
+    fn open_device(&self, task: &CurrentTask, flags: OpenFlags) -> Result<Option<Arc<dyn FileOps>>> {
+        let _ = (task, flags);
+        Ok(None)
+    }
+
     /// Where a FIFO's pipe, a bound socket's endpoint, advisory locks, inotify watches and such are attached to the inode.
     fn attachments(&self) -> &super::attachments::Attachments;
 

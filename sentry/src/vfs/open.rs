@@ -213,7 +213,10 @@ fn open_inode(task: &CurrentTask, path: &Path, flags: OpenFlags) -> Result<Arc<d
     let inode = path.inode();
     match path.kind() {
         FileType::Fifo => Ok(pipe::fifo::open(inode.attachments(), task, flags)?),
-        FileType::CharDevice => device::open(task, inode.attr()?.rdev, flags),
+        FileType::CharDevice => match inode.open_device(task, flags)? {
+            Some(ops) => Ok(ops),
+            None => device::open(task, inode.attr()?.rdev, flags),
+        },
         FileType::BlockDevice | FileType::Socket => err(Errno::ENXIO),
         FileType::Directory => match Arc::clone(inode).open(task, flags) {
             Err(e) if e.is(Errno::ENXIO) => Ok(Arc::new(DirFile)),

@@ -1,0 +1,125 @@
+//! Terminals that are joined to one of the host, and the devices `/dev/tty`, `/dev/console`, `/dev/ptmx`.
+//!
+//! The host's terminal is put into raw mode and only carries bytes: line discipline and job control are ours, so that they
+//! are the same on every platform and the host never signals the sandbox. One thread a joined terminal reads the host.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::thread;
+
+use abi::Errno;
+use abi::fcntl::OpenFlags;
+use abi::poll::{POLLIN, POLLOUT};
+use abi::termios::Winsize;
+use sync::{Parker, Wake};
+
+use super::{Tty, slave};
+use crate::error::{Result, err};
+use crate::fs::{device, devpts};
+use crate::task::CurrentTask;
+use crate::vfs::walk::{self, WalkFlags};
+use crate::vfs::{Caller, FileOps};
+
+/// Major number of /dev/tty, /dev/console and /dev/ptmx.
+const MAJOR: u32 = 5;
+
+/// Makes the terminal devices known; once, at boot.
+pub fn register() {
+    device::register(MAJOR, open);
+}
+
+fn open(task: &CurrentTask, minor: u32, flags: OpenFlags) -> Result<Arc<dyn FileOps>> {
+    match minor {
+        0 => {
+            let tty = task.group().tty().ok_or(Errno::ENXIO)?;
+            let tty = tty.as_any().downcast_ref::<Tty>().ok_or(Errno::ENXIO)?.me();
+            slave::open(&tty, task, flags)
+        }
+        1 => match task.group().container().console() {
+            Some(tty) => slave::open(&tty, task, flags | OpenFlags::O_NOCTTY),
+            None => err(Errno::ENXIO),
+        },
+        2 => {
+            let dir = walk::resolve(Caller::of(task), None, b"/dev/pts", WalkFlags::FOLLOW)?;
+            devpts::open_ptmx(dir.inode(), task).unwrap_or_else(|| err(Errno::ENXIO))
+        }
+        _ => err(Errno::ENXIO),
+    }
+}
+
+/// A terminal whose keyboard and screen are a terminal of the host.
+pub fn join(host: OwnedFd) -> Result<Arc<Tty>> {
+    host::tty::make_raw(host.as_fd()).map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(0)))?;
+    let tty = Tty::new(None);
+    let host = Arc::new(host);
+    update_size(&tty, &host);
+    spawn("tty-in", {
+        let (tty, host) = (Arc::clone(&tty), Arc::clone(&host));
+        move || keyboard(&tty, &host)
+    })?;
+    spawn("tty-out", {
+        let (tty, host) = (Arc::clone(&tty), host);
+        move || screen(&tty, &host)
+    })?;
+    Ok(tty)
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<()> {
+    let thread = thread::Builder::new().name(name.into()).stack_size(128 << 10).spawn(run);
+    thread.map(drop).map_err(|_| Errno::EAGAIN.into())
+}
+
+/// Takes over the size that the host's terminal has now.
+pub fn update_size(tty: &Tty, host: &OwnedFd) {
+    if let Ok(size) = host::tty::window_size(host.as_fd()) {
+        tty.resize(Winsize { ws_row: size.rows, ws_col: size.columns, ws_xpixel: size.width, ws_ypixel: size.height });
+    }
+}
+
+/// Wakes a thread that moves bytes.
+#[derive(Default)]
+struct Bell(Parker);
+
+impl Wake for Bell {
+    fn wake(&self, _: u32) {
+        self.0.wake();
+    }
+}
+
+/// Host to sandbox, until the host hangs up.
+fn keyboard(tty: &Arc<Tty>, host: &OwnedFd) {
+    let bell = Arc::new(Bell::default());
+    let id = tty.master_queue.register(POLLOUT, Arc::clone(&bell) as Arc<dyn Wake>);
+    let mut buffer = [0; 1024];
+    while let Ok(n @ 1..) = host::file::read(host.as_fd(), &mut buffer) {
+        // The size is looked at with every key: a resize without one is told by the control socket.
+        update_size(tty, host);
+        let mut rest = &buffer[..n];
+        while !rest.is_empty() {
+            bell.0.reset();
+            let taken = tty.keyboard(rest);
+            rest = &rest[taken..];
+            if taken == 0 {
+                bell.0.park(None);
+            }
+        }
+    }
+    tty.master_queue.unregister(id);
+    tty.hang_up();
+}
+
+/// Sandbox to host, until the host takes no more.
+fn screen(tty: &Arc<Tty>, host: &OwnedFd) {
+    let bell = Arc::new(Bell::default());
+    let id = tty.master_queue.register(POLLIN, Arc::clone(&bell) as Arc<dyn Wake>);
+    loop {
+        bell.0.reset();
+        let bytes = tty.screen(4096);
+        if bytes.is_empty() {
+            bell.0.park(None);
+        } else if host::file::write_all(host.as_fd(), &bytes).is_err() {
+            break;
+        }
+    }
+    tty.master_queue.unregister(id);
+}
