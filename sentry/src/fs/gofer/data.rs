@@ -172,6 +172,12 @@ impl Mappable for GoferInode {
         Ok(Translation { file, offset, len: len.min(there), writable: write })
     }
 
+    fn translate_now(&self, offset: u64, len: u64) -> Option<Translation> {
+        // Without a descriptor the gofer would have to be asked.
+        self.any_handle()?;
+        self.translate(offset, len, false).ok()
+    }
+
     fn mappings(&self) -> &Mappings {
         match &self.body {
             Body::Regular(contents) => &contents.mappings,

@@ -1,14 +1,17 @@
 //! Finding and listing names.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use abi::Errno;
 use ninep::{ClientError, Name, Stat};
+use sync::Mutex;
 
 use super::inode::{Body, GoferInode};
 use super::listing::{Answer, Listing};
 use super::log_lost;
 use crate::error::{Result, err};
+use crate::lock_order::InodeData;
 use crate::vfs::{DirEntry, Inode};
 
 /// Names that readdir copies at a time out of a listing.
@@ -16,6 +19,22 @@ const BATCH: usize = 64;
 
 /// Listings with more names than this are not kept to answer lookups.
 const MAX_INDEX: usize = 16 * 1024;
+
+/// Names that were asked for and absent, after which a small directory is listed: then the next ones cost nothing. Search
+/// paths make for many of them.
+const MISSES: u32 = 4;
+
+/// What counts as small: the length of a directory with some hundreds of names.
+const SMALL: u64 = 16 * 1024;
+
+/// What a directory has besides its attributes.
+#[derive(Debug, Default)]
+pub(super) struct Directory {
+    listing: Mutex<Option<Arc<Listing>>, InodeData>,
+    misses: AtomicU32,
+    /// Counts names made and removed, before the listing is told. A listing that was asked for meanwhile is not kept.
+    changes: AtomicU64,
+}
 
 impl GoferInode {
     /// The file called `name` in this directory.
@@ -30,7 +49,36 @@ impl GoferInode {
             }
             Some(Answer::Unknown) | None => {}
         }
-        self.ask(name).map_err(|error| log_lost(&error))
+        self.ask(name).map_err(|error| {
+            self.missed(&error);
+            log_lost(&error)
+        })
+    }
+
+    /// A name was absent: many of them make it worth while to know all that are present.
+    fn missed(&self, error: &ClientError) {
+        let Body::Directory(directory) = &self.body else { return };
+        let absent = matches!(error, ClientError::Refused(Errno::ENOENT));
+        if absent
+            && self.fs.exclusive()
+            && directory.misses.fetch_add(1, Ordering::Relaxed) + 1 == MISSES
+            && self.attributes.last().size <= SMALL
+        {
+            // If it fails, names are asked for one by one as before.
+            let _ = self.fetch_listing(directory);
+        }
+    }
+
+    fn fetch_listing(&self, directory: &Directory) -> Result<Arc<Listing>> {
+        let before = directory.changes.load(Ordering::SeqCst);
+        let entries = self.fs.client.list(&*self.fid()?).map_err(|error| log_lost(&error))?;
+        let index = self.fs.exclusive() && entries.len() <= MAX_INDEX;
+        let listing = Arc::new(Listing::new(entries, index));
+        let mut kept = directory.listing.lock();
+        if directory.changes.load(Ordering::SeqCst) == before {
+            *kept = Some(Arc::clone(&listing));
+        }
+        Ok(listing)
     }
 
     fn ask(&self, name: &[u8]) -> std::result::Result<Arc<Self>, ClientError> {
@@ -51,17 +99,11 @@ impl GoferInode {
 
     /// readdir: names after position `from`.
     pub(super) fn list(&self, from: u64, emit: &mut dyn FnMut(DirEntry<'_>) -> bool) -> Result<()> {
-        let Body::Directory(kept) = &self.body else { return err(Errno::ENOTDIR) };
+        let Body::Directory(directory) = &self.body else { return err(Errno::ENOTDIR) };
         let known = self.listing()?.filter(|_| self.fs.exclusive() || from != 0);
         let listing = match known {
             Some(listing) => listing,
-            None => {
-                let entries = self.fs.client.list(&*self.fid()?).map_err(|error| log_lost(&error))?;
-                let index = self.fs.exclusive() && entries.len() <= MAX_INDEX;
-                let listing = Arc::new(Listing::new(entries, index));
-                *kept.lock() = Some(Arc::clone(&listing));
-                listing
-            }
+            None => self.fetch_listing(directory)?,
         };
         let mut at = from;
         loop {
@@ -78,7 +120,7 @@ impl GoferInode {
         }
         // Who lists a shared directory again wants to see what others changed.
         if !self.fs.exclusive() {
-            *kept.lock() = None;
+            *directory.listing.lock() = None;
         }
         Ok(())
     }
@@ -86,13 +128,14 @@ impl GoferInode {
     /// The names, if they were listed. ENOTDIR for anything else.
     pub(super) fn listing(&self) -> Result<Option<Arc<Listing>>> {
         match &self.body {
-            Body::Directory(listing) => Ok(listing.lock().clone()),
+            Body::Directory(directory) => Ok(directory.listing.lock().clone()),
             _ => err(Errno::ENOTDIR),
         }
     }
 
     /// A name in this directory was made, or means another file now.
     pub(super) fn name_added(&self, name: &[u8], stat: &Stat) {
+        self.names_changed();
         if let Ok(Some(listing)) = self.listing() {
             listing.added(name, stat);
         }
@@ -101,10 +144,17 @@ impl GoferInode {
 
     /// A name in this directory was removed.
     pub(super) fn name_removed(&self, name: &[u8]) {
+        self.names_changed();
         if let Ok(Some(listing)) = self.listing() {
             listing.removed(name);
         }
         self.attributes.touch();
+    }
+
+    fn names_changed(&self) {
+        if let Body::Directory(directory) = &self.body {
+            directory.changes.fetch_add(1, Ordering::SeqCst);
+        }
     }
 
     /// Ourselves, as others hold us.

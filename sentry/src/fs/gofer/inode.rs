@@ -12,8 +12,8 @@ use sync::Mutex;
 
 use super::attributes::Attributes;
 use super::data::Contents;
+use super::directory::Directory;
 use super::inodes::Key;
-use super::listing::Listing;
 use super::{GoferFs, log_lost};
 use crate::error::{Error, Result};
 use crate::lock_order::InodeData;
@@ -50,7 +50,7 @@ pub(super) enum Place {
 #[derive(Debug)]
 pub(super) enum Body {
     Regular(Contents),
-    Directory(Mutex<Option<Arc<Listing>>, InodeData>),
+    Directory(Directory),
     Symlink(OnceLock<Box<[u8]>>),
     /// A FIFO, socket or device node.
     Special,
@@ -60,7 +60,7 @@ impl Body {
     pub(super) fn new(stat: &Stat, target: Option<Box<[u8]>>) -> Self {
         match FileType::from_mode(stat.mode) {
             Some(FileType::Regular) => Self::Regular(Contents::default()),
-            Some(FileType::Directory) => Self::Directory(Mutex::new(None)),
+            Some(FileType::Directory) => Self::Directory(Directory::default()),
             Some(FileType::Symlink) => Self::Symlink(target.map_or_else(OnceLock::new, OnceLock::from)),
             _ => Self::Special,
         }

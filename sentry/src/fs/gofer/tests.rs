@@ -115,6 +115,18 @@ fn what_is_ours_is_asked_once() {
 }
 
 #[test]
+fn search_paths_are_learnt() {
+    let dir = Scratch::new();
+    fs::write(dir.path("found"), b"").expect("room");
+    let fs = dir.serve(true);
+    let root = fs.root();
+    let search = |i: usize| assert_eq!(errno(root.lookup(format!("lib{i}").as_bytes())), Some(Errno::ENOENT));
+    assert_eq!(cost(&fs, || (0..4).for_each(search)).0, 5);
+    assert_eq!(cost(&fs, || (4..500).for_each(search)).0, 0);
+    assert_eq!(cost(&fs, || root.lookup(b"found").expect("listed").attr().expect("known")).0, 0);
+}
+
+#[test]
 fn what_is_shared_is_asked_again() {
     let dir = Scratch::new();
     fs::write(dir.path("file"), b"12345").expect("room");
