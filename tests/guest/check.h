@@ -70,9 +70,13 @@ __attribute__((format(printf, 3, 4), noreturn, unused)) static void check_fail(c
     _exit(1);
 }
 
+/* The C library calls kill() and others leaves: without this, what a handler wrote meanwhile would not be seen. */
+#define check_barrier() __asm__ volatile("" ::: "memory")
+
 /* The expression holds. */
 #define CHECK(expr)                                                                                                    \
     do {                                                                                                               \
+        check_barrier();                                                                                               \
         if (!(expr))                                                                                                   \
             check_fail(__FILE__, __LINE__, "%s", #expr);                                                               \
     } while (0)
@@ -80,6 +84,7 @@ __attribute__((format(printf, 3, 4), noreturn, unused)) static void check_fail(c
 /* Two integers are equal. */
 #define CHECK_EQ(got, want)                                                                                            \
     do {                                                                                                               \
+        check_barrier();                                                                                               \
         long long check_got = (long long)(got), check_want = (long long)(want);                                        \
         if (check_got != check_want)                                                                                   \
             check_fail(__FILE__, __LINE__, "%s is %lld (%#llx), want %s = %lld (%#llx)", #got, check_got, check_got,   \
@@ -89,6 +94,7 @@ __attribute__((format(printf, 3, 4), noreturn, unused)) static void check_fail(c
 /* Two strings are equal. */
 #define CHECK_STR(got, want)                                                                                           \
     do {                                                                                                               \
+        check_barrier();                                                                                               \
         const char *check_got = (got), *check_want = (want);                                                           \
         if (strcmp(check_got, check_want) != 0)                                                                        \
             check_fail(__FILE__, __LINE__, "%s is \"%s\", want \"%s\"", #got, check_got, check_want);                  \
