@@ -82,12 +82,12 @@ impl FromArg for UserCStr {
 /// Makes a bitflags type over `u32` or `u64` an argument; unknown bits are kept, the handler refuses them.
 macro_rules! flag_args {
     ($($type:ty: $bits:ident),* $(,)?) => {$(
-        impl FromArg for $type {
+        impl $crate::arg::FromArg for $type {
             #[inline]
-            fn from_arg(raw: u64) -> Result<Self> {
+            fn from_arg(raw: u64) -> sentry::error::Result<Self> {
                 Ok(Self::from_bits_retain(<$bits as $crate::arg::Bits>::of(raw)))
             }
-            fn trace(&self, _: &CurrentTask, out: &mut dyn fmt::Write) -> fmt::Result {
+            fn trace(&self, _: &sentry::task::CurrentTask, out: &mut dyn std::fmt::Write) -> std::fmt::Result {
                 write!(out, "{self:?}")
             }
         }
@@ -117,6 +117,8 @@ impl Bits for i32 {
         low(raw).cast_signed()
     }
 }
+
+pub(crate) use flag_args;
 
 flag_args! {
     abi::fcntl::OpenFlags: u32,

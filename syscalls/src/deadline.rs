@@ -35,6 +35,7 @@ fn after(duration: Duration) -> Result<Option<Instant>> {
 }
 
 /// What is left until `deadline`, for calls that write it back.
-pub(crate) fn left(deadline: Option<Instant>) -> Duration {
-    deadline.map_or(Duration::ZERO, |at| at.saturating_duration_since(Instant::now()))
+pub(crate) fn left(deadline: Option<Instant>) -> Timespec {
+    let left = deadline.map_or(Duration::ZERO, |at| at.saturating_duration_since(Instant::now()));
+    Timespec::from_nanos(i64::try_from(left.as_nanos()).unwrap_or(i64::MAX))
 }

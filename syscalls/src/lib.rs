@@ -6,7 +6,13 @@
 #![forbid(unsafe_code)]
 
 pub mod arg;
+mod deadline;
+mod fd;
+mod file;
 mod handler;
+mod net;
+mod pipe;
+mod poll;
 mod ret;
 mod sys;
 pub mod table;

@@ -62,7 +62,13 @@ pub(crate) fn accept(task: &mut CurrentTask, fd: Fd, addr: UserAddr, len: UserPt
 }
 
 /// accept4(2).
-pub(crate) fn accept4(task: &mut CurrentTask, fd: Fd, addr: UserAddr, len: UserPtr<i32>, flags: SockFlags) -> Result<Fd> {
+pub(crate) fn accept4(
+    task: &mut CurrentTask,
+    fd: Fd,
+    addr: UserAddr,
+    len: UserPtr<i32>,
+    flags: SockFlags,
+) -> Result<Fd> {
     if !SockFlags::all().contains(flags) {
         return err(Errno::EINVAL);
     }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use abi::capability::Cap;
-use abi::socket::{CMSG_HDR_LEN, Cmsghdr, MsgFlags, SCM_CREDENTIALS, SCM_MAX_FD, SCM_RIGHTS, SOL_SOCKET, Ucred, cmsg_align, cmsg_len};
+use abi::socket::{
+    CMSG_HDR_LEN, Cmsghdr, MsgFlags, SCM_CREDENTIALS, SCM_MAX_FD, SCM_RIGHTS, SOL_SOCKET, Ucred, cmsg_align, cmsg_len,
+};
 use abi::{Errno, UserAddr};
 use sentry::error::{Result, err};
 use sentry::net::message::{Ancillary, PeerCred, Received};
@@ -67,10 +69,10 @@ fn credentials(task: &CurrentTask, data: &[u8]) -> Result<PeerCred> {
     let creds = task.creds();
     let uid_fine = [creds.uid, creds.euid, creds.suid].contains(&ucred.uid) || creds.has(Cap::CAP_SETUID);
     let gid_fine = [creds.gid, creds.egid, creds.sgid].contains(&ucred.gid) || creds.has(Cap::CAP_SETGID);
-    let pid = if ucred.pid == task.pid_number() {
+    let pid = if ucred.pid == task.group().tgid() {
         Arc::clone(task.group().pid())
     } else if creds.has(Cap::CAP_SYS_ADMIN) {
-        task.find_pid(ucred.pid).ok_or(Errno::ESRCH)?
+        task.pid_ns().pid(ucred.pid).ok_or(Errno::ESRCH)?
     } else {
         return err(Errno::EPERM);
     };
@@ -79,7 +81,13 @@ fn credentials(task: &CurrentTask, data: &[u8]) -> Result<PeerCred> {
 
 /// Writes the control messages of a receive into `room` bytes at `addr`; returns how many bytes were used and MSG_CTRUNC if
 /// something did not fit. Files that do not fit are closed.
-pub(super) fn store(task: &CurrentTask, addr: UserAddr, room: u64, received: Received, flags: MsgFlags) -> Result<(u64, MsgFlags)> {
+pub(super) fn store(
+    task: &CurrentTask,
+    addr: UserAddr,
+    room: u64,
+    received: Received,
+    flags: MsgFlags,
+) -> Result<(u64, MsgFlags)> {
     let room = if addr.is_null() { 0 } else { usize::try_from(room).unwrap_or(usize::MAX).min(MAX_CONTROL) };
     let mut writer = Writer { task, addr, room, used: 0, truncated: false };
     if let Some(credentials) = &received.ancillary.credentials {

@@ -32,7 +32,13 @@ fn lookup(task: &CurrentTask, fd: Fd) -> Result<(Arc<File>, Arc<dyn Socket>)> {
 
 /// Tries, and waits for `mask` while it fails with EAGAIN, unless the file or the flags forbid it or `timeout` passes.
 fn wait<T>(
-    task: &CurrentTask, file: &File, socket: &dyn Socket, mask: u32, flags: MsgFlags, timeout: Option<Duration>, mut attempt: impl FnMut() -> Result<T>,
+    task: &CurrentTask,
+    file: &File,
+    socket: &dyn Socket,
+    mask: u32,
+    flags: MsgFlags,
+    timeout: Option<Duration>,
+    mut attempt: impl FnMut() -> Result<T>,
 ) -> Result<T> {
     if file.nonblocking() || flags.contains(MsgFlags::MSG_DONTWAIT) {
         return attempt();

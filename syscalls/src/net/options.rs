@@ -14,7 +14,14 @@ use crate::arg::Fd;
 const MAX_VALUE: usize = 65536;
 
 /// getsockopt(2): the value is cut to the room there is.
-pub(crate) fn getsockopt(task: &mut CurrentTask, fd: Fd, level: i32, name: i32, value: UserAddr, len: UserPtr<i32>) -> Result<()> {
+pub(crate) fn getsockopt(
+    task: &mut CurrentTask,
+    fd: Fd,
+    level: i32,
+    name: i32,
+    value: UserAddr,
+    len: UserPtr<i32>,
+) -> Result<()> {
     let (_, socket) = lookup(task, fd)?;
     let Ok(room) = usize::try_from(task.mm().read(len)?) else { return err(Errno::EINVAL) };
     let bytes = match (level, name) {
@@ -34,7 +41,14 @@ pub(crate) fn getsockopt(task: &mut CurrentTask, fd: Fd, level: i32, name: i32, 
 }
 
 /// setsockopt(2).
-pub(crate) fn setsockopt(task: &mut CurrentTask, fd: Fd, level: i32, name: i32, value: UserAddr, len: i32) -> Result<()> {
+pub(crate) fn setsockopt(
+    task: &mut CurrentTask,
+    fd: Fd,
+    level: i32,
+    name: i32,
+    value: UserAddr,
+    len: i32,
+) -> Result<()> {
     let (_, socket) = lookup(task, fd)?;
     let len = match usize::try_from(len) {
         Ok(len) => len.min(MAX_VALUE),

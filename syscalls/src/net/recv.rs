@@ -20,7 +20,15 @@ use crate::deadline;
 use crate::file::iovec;
 
 /// recvfrom(2).
-pub(crate) fn recvfrom(task: &mut CurrentTask, fd: Fd, buf: UserAddr, len: usize, flags: MsgFlags, addr: UserAddr, addr_len: UserPtr<i32>) -> Result<usize> {
+pub(crate) fn recvfrom(
+    task: &mut CurrentTask,
+    fd: Fd,
+    buf: UserAddr,
+    len: usize,
+    flags: MsgFlags,
+    addr: UserAddr,
+    addr_len: UserPtr<i32>,
+) -> Result<usize> {
     let received = recv(task, fd, &[UserSlice::new(buf, len)], flags, false)?;
     if !addr.is_null() {
         address::store(task, addr, addr_len, received.from.as_deref().unwrap_or_default())?;
@@ -37,7 +45,14 @@ pub(crate) fn recvmsg(task: &mut CurrentTask, fd: Fd, msg: UserPtr<Msghdr>, flag
 }
 
 /// recvmmsg(2): the timeout is looked at between messages, as on Linux.
-pub(crate) fn recvmmsg(task: &mut CurrentTask, fd: Fd, msgs: UserPtr<Mmsghdr>, count: u32, flags: MsgFlags, timeout: UserPtr<Timespec>) -> Result<usize> {
+pub(crate) fn recvmmsg(
+    task: &mut CurrentTask,
+    fd: Fd,
+    msgs: UserPtr<Mmsghdr>,
+    count: u32,
+    flags: MsgFlags,
+    timeout: UserPtr<Timespec>,
+) -> Result<usize> {
     let deadline = deadline::relative(task, timeout)?;
     let mut flags = flags;
     let mut received = 0;
@@ -93,7 +108,8 @@ fn recv(task: &CurrentTask, fd: Fd, slices: &[UserSlice], flags: MsgFlags, wants
     let mut dst = IoDst::user(task.mm(), slices);
     let mut message = RecvMsg { dst: &mut dst, flags, wants_ancillary };
     let timeout = socket.options().receive_timeout();
-    let all = flags.contains(MsgFlags::MSG_WAITALL) && !flags.contains(MsgFlags::MSG_PEEK) && socket.kind() == Kind::Stream;
+    let all =
+        flags.contains(MsgFlags::MSG_WAITALL) && !flags.contains(MsgFlags::MSG_PEEK) && socket.kind() == Kind::Stream;
     let mut total = wait(task, &file, &*socket, POLLIN, flags, timeout, || socket.recv(task, &mut message))?;
     // MSG_WAITALL: until the buffer is full, the stream ends, files come or something goes wrong.
     while all && message.dst.remaining() > 0 && total.len > 0 && !total.ancillary.has_files() {

@@ -18,7 +18,15 @@ use crate::file::iovec;
 pub(super) const MAX_MESSAGES: u32 = 1024;
 
 /// sendto(2).
-pub(crate) fn sendto(task: &mut CurrentTask, fd: Fd, buf: UserAddr, len: usize, flags: MsgFlags, addr: UserAddr, addr_len: i32) -> Result<usize> {
+pub(crate) fn sendto(
+    task: &mut CurrentTask,
+    fd: Fd,
+    buf: UserAddr,
+    len: usize,
+    flags: MsgFlags,
+    addr: UserAddr,
+    addr_len: i32,
+) -> Result<usize> {
     let to = if addr.is_null() { None } else { Some(address::load(task, addr, addr_len)?) };
     send(task, fd, &[UserSlice::new(buf, len)], to.as_deref(), Ancillary::default(), flags)
 }
@@ -30,7 +38,13 @@ pub(crate) fn sendmsg(task: &mut CurrentTask, fd: Fd, msg: UserPtr<Msghdr>, flag
 }
 
 /// sendmmsg(2): an error after the first message is reported by the next call.
-pub(crate) fn sendmmsg(task: &mut CurrentTask, fd: Fd, msgs: UserPtr<Mmsghdr>, count: u32, flags: MsgFlags) -> Result<usize> {
+pub(crate) fn sendmmsg(
+    task: &mut CurrentTask,
+    fd: Fd,
+    msgs: UserPtr<Mmsghdr>,
+    count: u32,
+    flags: MsgFlags,
+) -> Result<usize> {
     let mut sent = 0;
     while sent < usize::try_from(count.min(MAX_MESSAGES)).unwrap_or(0) {
         let one = (|| {
@@ -64,7 +78,14 @@ fn send_header(task: &CurrentTask, fd: Fd, header: &Msghdr, flags: MsgFlags) -> 
     send(task, fd, &slices, to.as_deref(), ancillary, flags)
 }
 
-fn send(task: &CurrentTask, fd: Fd, slices: &[UserSlice], to: Option<&[u8]>, ancillary: Ancillary, flags: MsgFlags) -> Result<usize> {
+fn send(
+    task: &CurrentTask,
+    fd: Fd,
+    slices: &[UserSlice],
+    to: Option<&[u8]>,
+    ancillary: Ancillary,
+    flags: MsgFlags,
+) -> Result<usize> {
     let (file, socket) = lookup(task, fd)?;
     let Some(ops) = file.ops_as::<SocketFile>() else { return err(Errno::ENOTSOCK) };
     let mut src = IoSrc::user(task.mm(), slices);
@@ -73,7 +94,9 @@ fn send(task: &CurrentTask, fd: Fd, slices: &[UserSlice], to: Option<&[u8]>, anc
     let stream = socket.kind() == Kind::Stream;
     let mut sent = 0;
     loop {
-        let step = wait(task, &file, &*socket, POLLOUT, flags, socket.options().send_timeout(), || ops.send(task, &mut message));
+        let step = wait(task, &file, &*socket, POLLOUT, flags, socket.options().send_timeout(), || {
+            ops.send(task, &mut message)
+        });
         match step {
             Ok(n) => sent += n,
             Err(_) if sent > 0 => return Ok(sent),

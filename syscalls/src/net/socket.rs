@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use abi::Errno;
 use abi::fcntl::OpenFlags;
 use abi::socket::{SOCK_TYPE_MASK, SockFlags};
-use abi::Errno;
 use sentry::error::{Result, err};
 use sentry::net::{self, Kind, Socket, SocketFile};
 use sentry::task::CurrentTask;
@@ -22,7 +22,13 @@ pub(crate) fn socket(task: &mut CurrentTask, family: u32, kind: u32, protocol: i
 }
 
 /// socketpair(2).
-pub(crate) fn socketpair(task: &mut CurrentTask, family: u32, kind: u32, protocol: i32, fds: UserPtr<[i32; 2]>) -> Result<()> {
+pub(crate) fn socketpair(
+    task: &mut CurrentTask,
+    family: u32,
+    kind: u32,
+    protocol: i32,
+    fds: UserPtr<[i32; 2]>,
+) -> Result<()> {
     let (kind, flags) = split(kind)?;
     let (a, b) = net::pair(task, self::family(family)?, kind, protocol)?;
     let files = [file(task, a, flags), file(task, b, flags)];

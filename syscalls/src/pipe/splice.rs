@@ -20,7 +20,13 @@ flag_args! { SpliceFlags: u32 }
 
 /// splice(2): moves bytes between a pipe and another file.
 pub(crate) fn splice(
-    task: &mut CurrentTask, from: Fd, from_offset: UserPtr<u64>, to: Fd, to_offset: UserPtr<u64>, len: usize, flags: SpliceFlags,
+    task: &mut CurrentTask,
+    from: Fd,
+    from_offset: UserPtr<u64>,
+    to: Fd,
+    to_offset: UserPtr<u64>,
+    len: usize,
+    flags: SpliceFlags,
 ) -> Result<usize> {
     if !SpliceFlags::all().contains(flags) {
         return err(Errno::EINVAL);
@@ -73,13 +79,21 @@ pub(crate) fn tee(task: &mut CurrentTask, from: Fd, to: Fd, len: usize, flags: S
     if !input.flags().readable() || !output.flags().writable() {
         return err(Errno::EBADF);
     }
-    let (Some(source), Some(sink)) = (input.ops_as::<PipeEnd>(), output.ops_as::<PipeEnd>()) else { return err(Errno::EINVAL) };
+    let (Some(source), Some(sink)) = (input.ops_as::<PipeEnd>(), output.ops_as::<PipeEnd>()) else {
+        return err(Errno::EINVAL);
+    };
     let wait = !flags.contains(SpliceFlags::SPLICE_F_NONBLOCK) && !input.nonblocking() && !output.nonblocking();
     between(task, (&input, source), (&output, sink), len, true, wait)
 }
 
 /// vmsplice(2): application memory into a pipe, or a pipe into application memory. Pages are copied, never gifted.
-pub(crate) fn vmsplice(task: &mut CurrentTask, fd: Fd, iov: UserPtr<abi::uio::Iovec>, count: usize, flags: SpliceFlags) -> Result<usize> {
+pub(crate) fn vmsplice(
+    task: &mut CurrentTask,
+    fd: Fd,
+    iov: UserPtr<abi::uio::Iovec>,
+    count: usize,
+    flags: SpliceFlags,
+) -> Result<usize> {
     if !SpliceFlags::all().contains(flags) {
         return err(Errno::EINVAL);
     }
@@ -104,7 +118,12 @@ pub(crate) fn vmsplice(task: &mut CurrentTask, fd: Fd, iov: UserPtr<abi::uio::Io
 }
 
 fn pipe_to_file(
-    task: &CurrentTask, (input, source): (&Arc<File>, &PipeEnd), output: &Arc<File>, offset: UserPtr<u64>, len: usize, nonblocking: bool,
+    task: &CurrentTask,
+    (input, source): (&Arc<File>, &PipeEnd),
+    output: &Arc<File>,
+    offset: UserPtr<u64>,
+    len: usize,
+    nonblocking: bool,
 ) -> Result<usize> {
     let mut explicit = explicit_offset(task, output, offset)?;
     let wait = !nonblocking && !input.nonblocking();
@@ -122,7 +141,12 @@ fn pipe_to_file(
 }
 
 fn file_to_pipe(
-    task: &CurrentTask, input: &Arc<File>, offset: UserPtr<u64>, (output, sink): (&Arc<File>, &PipeEnd), len: usize, nonblocking: bool,
+    task: &CurrentTask,
+    input: &Arc<File>,
+    offset: UserPtr<u64>,
+    (output, sink): (&Arc<File>, &PipeEnd),
+    len: usize,
+    nonblocking: bool,
 ) -> Result<usize> {
     let mut explicit = explicit_offset(task, input, offset)?;
     let mut attempt = || {
@@ -150,7 +174,12 @@ fn file_to_pipe(
 }
 
 fn between(
-    task: &CurrentTask, (input, source): (&Arc<File>, &PipeEnd), (output, sink): (&Arc<File>, &PipeEnd), len: usize, keep: bool, wait: bool,
+    task: &CurrentTask,
+    (input, source): (&Arc<File>, &PipeEnd),
+    (output, sink): (&Arc<File>, &PipeEnd),
+    len: usize,
+    keep: bool,
+    wait: bool,
 ) -> Result<usize> {
     let mut attempt = || engine::between(source, sink, len, keep);
     loop {
@@ -164,7 +193,13 @@ fn between(
 }
 
 /// Tries until it does not fail with EAGAIN, or once if it may not wait.
-fn wait_for(task: &CurrentTask, file: &File, mask: u32, wait: bool, attempt: &mut dyn FnMut() -> Result<usize>) -> Result<usize> {
+fn wait_for(
+    task: &CurrentTask,
+    file: &File,
+    mask: u32,
+    wait: bool,
+    attempt: &mut dyn FnMut() -> Result<usize>,
+) -> Result<usize> {
     match file.ops().wait_queue() {
         Some(queue) if wait => task.wait_on(queue, mask, None, attempt),
         _ => attempt(),
@@ -172,7 +207,13 @@ fn wait_for(task: &CurrentTask, file: &File, mask: u32, wait: bool, attempt: &mu
 }
 
 /// Tries, waits for one event of `file`, and tries again; EAGAIN if that was not enough.
-fn wait_once(task: &CurrentTask, file: &File, mask: u32, wait: bool, attempt: &mut dyn FnMut() -> Result<usize>) -> Result<usize> {
+fn wait_once(
+    task: &CurrentTask,
+    file: &File,
+    mask: u32,
+    wait: bool,
+    attempt: &mut dyn FnMut() -> Result<usize>,
+) -> Result<usize> {
     let Some(queue) = file.ops().wait_queue().filter(|_| wait) else { return attempt() };
     let mut tries = 0;
     task.wait_on(queue, mask, None, || {

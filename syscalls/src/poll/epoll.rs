@@ -2,21 +2,21 @@
 
 use std::time::Instant;
 
+use abi::Errno;
 use abi::epoll::{EP_MAX_EVENTS, EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EpollEvent, EpollEvents};
 use abi::fcntl::OpenFlags;
 use abi::signal::SigSet;
 use abi::time::Timespec;
-use abi::Errno;
 use sentry::error::{Error, Restart, Result, err};
 use sentry::fs::epoll::Epoll;
 use sentry::task::CurrentTask;
 use sentry::user::UserPtr;
 use sentry::vfs::{File, anon};
 
+use super::mask::with_mask;
 use crate::arg::Fd;
 use crate::deadline;
 use crate::fd::install;
-use crate::signal::mask::with_temporary_mask;
 
 /// epoll_create(2): the size is only checked for being positive.
 pub(crate) fn epoll_create(task: &mut CurrentTask, size: i32) -> Result<Fd> {
@@ -57,23 +57,50 @@ pub(crate) fn epoll_ctl(task: &mut CurrentTask, epfd: Fd, op: u32, fd: Fd, event
 }
 
 /// epoll_wait(2).
-pub(crate) fn epoll_wait(task: &mut CurrentTask, epfd: Fd, events: UserPtr<EpollEvent>, max: i32, timeout: i32) -> Result<usize> {
+pub(crate) fn epoll_wait(
+    task: &mut CurrentTask,
+    epfd: Fd,
+    events: UserPtr<EpollEvent>,
+    max: i32,
+    timeout: i32,
+) -> Result<usize> {
     wait(task, epfd, events, max, deadline::milliseconds(timeout))
 }
 
 /// epoll_pwait(2): with a signal mask for the time of the wait.
-pub(crate) fn epoll_pwait(task: &mut CurrentTask, epfd: Fd, events: UserPtr<EpollEvent>, max: i32, timeout: i32, mask: UserPtr<SigSet>, size: usize) -> Result<usize> {
+pub(crate) fn epoll_pwait(
+    task: &mut CurrentTask,
+    epfd: Fd,
+    events: UserPtr<EpollEvent>,
+    max: i32,
+    timeout: i32,
+    mask: UserPtr<SigSet>,
+    size: usize,
+) -> Result<usize> {
     let deadline = deadline::milliseconds(timeout);
-    with_temporary_mask(task, mask, size, |task| wait(task, epfd, events, max, deadline))
+    with_mask(task, mask, size, |task| wait(task, epfd, events, max, deadline))
 }
 
 /// epoll_pwait2(2): with nanoseconds.
-pub(crate) fn epoll_pwait2(task: &mut CurrentTask, epfd: Fd, events: UserPtr<EpollEvent>, max: i32, timeout: UserPtr<Timespec>, mask: UserPtr<SigSet>) -> Result<usize> {
+pub(crate) fn epoll_pwait2(
+    task: &mut CurrentTask,
+    epfd: Fd,
+    events: UserPtr<EpollEvent>,
+    max: i32,
+    timeout: UserPtr<Timespec>,
+    mask: UserPtr<SigSet>,
+) -> Result<usize> {
     let deadline = deadline::relative(task, timeout)?;
-    with_temporary_mask(task, mask, size_of::<SigSet>(), |task| wait(task, epfd, events, max, deadline))
+    with_mask(task, mask, size_of::<SigSet>(), |task| wait(task, epfd, events, max, deadline))
 }
 
-fn wait(task: &mut CurrentTask, epfd: Fd, events: UserPtr<EpollEvent>, max: i32, deadline: Option<Instant>) -> Result<usize> {
+fn wait(
+    task: &mut CurrentTask,
+    epfd: Fd,
+    events: UserPtr<EpollEvent>,
+    max: i32,
+    deadline: Option<Instant>,
+) -> Result<usize> {
     if max <= 0 || max > EP_MAX_EVENTS {
         return err(Errno::EINVAL);
     }

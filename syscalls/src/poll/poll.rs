@@ -12,24 +12,45 @@ use sentry::fs::poll::{self as engine, Watch};
 use sentry::task::CurrentTask;
 use sentry::user::UserPtr;
 
+use super::mask::with_mask;
 use crate::deadline;
-use crate::signal::mask::with_temporary_mask;
+use crate::ret::IntoRet;
 
 /// poll(2): waits for `timeout` milliseconds.
 pub(crate) fn poll(task: &mut CurrentTask, fds: UserPtr<PollFd>, count: u32, timeout: i32) -> Result<usize> {
     let deadline = deadline::milliseconds(timeout);
+    wait_restarting(task, fds, count, deadline)
+}
+
+/// Without a handler the wait goes on with what is left of its time, not with the whole timeout again.
+fn wait_restarting(
+    task: &mut CurrentTask,
+    fds: UserPtr<PollFd>,
+    count: u32,
+    deadline: Option<Instant>,
+) -> Result<usize> {
     match wait(task, fds, count, deadline) {
-        // Linux continues a poll with what is left of its time; the deadline is absolute, so making the call again with
-        // the original timeout would wait too long.
-        Err(e) if e.code() == Error::from(Restart::Sys).code() => Err(task.restart_with(move |task| wait(task, fds, count, deadline))),
+        Err(e) if e.code() == Error::from(Restart::Sys).code() => {
+            task.set_restart_block(Box::new(move |task| {
+                wait_restarting(task, fds, count, deadline).map(IntoRet::into_ret)
+            }));
+            Err(Restart::Block.into())
+        }
         other => other,
     }
 }
 
 /// ppoll(2): with a signal mask for the time of the wait, and the time that is left written back.
-pub(crate) fn ppoll(task: &mut CurrentTask, fds: UserPtr<PollFd>, count: u32, timeout: UserPtr<Timespec>, mask: UserPtr<SigSet>, size: usize) -> Result<usize> {
+pub(crate) fn ppoll(
+    task: &mut CurrentTask,
+    fds: UserPtr<PollFd>,
+    count: u32,
+    timeout: UserPtr<Timespec>,
+    mask: UserPtr<SigSet>,
+    size: usize,
+) -> Result<usize> {
     let deadline = deadline::relative(task, timeout)?;
-    let result = with_temporary_mask(task, mask, size, |task| no_hand(wait(task, fds, count, deadline)));
+    let result = with_mask(task, mask, size, |task| no_hand(wait(task, fds, count, deadline)));
     write_left(task, timeout, deadline);
     result
 }
@@ -37,7 +58,7 @@ pub(crate) fn ppoll(task: &mut CurrentTask, fds: UserPtr<PollFd>, count: u32, ti
 /// Tells how much time is left; a fault there is ignored, as Linux does.
 pub(super) fn write_left(task: &CurrentTask, timeout: UserPtr<Timespec>, deadline: Option<Instant>) {
     if let (Some(ptr), Some(_)) = (timeout.non_null(), deadline) {
-        let _ = task.mm().write(ptr, &Timespec::from_duration(deadline::left(deadline)));
+        let _ = task.mm().write(ptr, &deadline::left(deadline));
     }
 }
 
@@ -50,7 +71,7 @@ pub(super) fn no_hand<T>(result: Result<T>) -> Result<T> {
 }
 
 fn wait(task: &mut CurrentTask, fds: UserPtr<PollFd>, count: u32, deadline: Option<Instant>) -> Result<usize> {
-    if u64::from(count) > task.group().limits().get(Resource::Nofile).rlim_cur {
+    if u64::from(count) > task.group().limits().soft(Resource::RLIMIT_NOFILE) {
         return err(Errno::EINVAL);
     }
     let count = usize::try_from(count).map_err(|_| Errno::EINVAL)?;

@@ -12,9 +12,9 @@ use sentry::task::CurrentTask;
 use sentry::user::UserPtr;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
+use super::mask::with_mask;
 use super::poll::{no_hand, write_left};
 use crate::deadline;
-use crate::signal::mask::with_temporary_mask;
 
 /// An `fd_set`: as many words as the descriptors need.
 type FdSet = UserPtr<u64>;
@@ -28,25 +28,42 @@ pub(crate) struct MaskArg {
 }
 
 /// select(2): the time that is left is written back.
-pub(crate) fn select(task: &mut CurrentTask, count: i32, read: FdSet, write: FdSet, except: FdSet, timeout: UserPtr<Timeval>) -> Result<usize> {
+pub(crate) fn select(
+    task: &mut CurrentTask,
+    count: i32,
+    read: FdSet,
+    write: FdSet,
+    except: FdSet,
+    timeout: UserPtr<Timeval>,
+) -> Result<usize> {
     let deadline = match timeout.non_null() {
         None => None,
         Some(ptr) => {
             let time = task.mm().read(ptr)?;
-            let (Ok(seconds), Ok(micros)) = (u64::try_from(time.tv_sec), u64::try_from(time.tv_usec)) else { return err(Errno::EINVAL) };
+            let (Ok(seconds), Ok(micros)) = (u64::try_from(time.tv_sec), u64::try_from(time.tv_usec)) else {
+                return err(Errno::EINVAL);
+            };
             Instant::now().checked_add(Duration::from_secs(seconds).saturating_add(Duration::from_micros(micros)))
         }
     };
     let result = no_hand(wait(task, count, [read, write, except], deadline));
     if let (Some(ptr), Some(_)) = (timeout.non_null(), deadline) {
-        let left = Timespec::from_duration(deadline::left(deadline));
+        let left = deadline::left(deadline);
         let _ = task.mm().write(ptr, &Timeval { tv_sec: left.tv_sec, tv_usec: left.tv_nsec / 1000 });
     }
     result
 }
 
 /// pselect6(2).
-pub(crate) fn pselect6(task: &mut CurrentTask, count: i32, read: FdSet, write: FdSet, except: FdSet, timeout: UserPtr<Timespec>, mask: UserPtr<MaskArg>) -> Result<usize> {
+pub(crate) fn pselect6(
+    task: &mut CurrentTask,
+    count: i32,
+    read: FdSet,
+    write: FdSet,
+    except: FdSet,
+    timeout: UserPtr<Timespec>,
+    mask: UserPtr<MaskArg>,
+) -> Result<usize> {
     let deadline = deadline::relative(task, timeout)?;
     let arg = match mask.non_null() {
         Some(ptr) => task.mm().read(ptr)?,
@@ -54,7 +71,7 @@ pub(crate) fn pselect6(task: &mut CurrentTask, count: i32, read: FdSet, write: F
     };
     let mask = UserPtr::<SigSet>::new(abi::UserAddr(arg.mask));
     let size = usize::try_from(arg.size).map_err(|_| Errno::EINVAL)?;
-    let result = with_temporary_mask(task, mask, size, |task| no_hand(wait(task, count, [read, write, except], deadline)));
+    let result = with_mask(task, mask, size, |task| no_hand(wait(task, count, [read, write, except], deadline)));
     write_left(task, timeout, deadline);
     result
 }

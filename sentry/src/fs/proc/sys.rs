@@ -121,11 +121,11 @@ pub(super) fn directory(tree: &Arc<Tree>, _: &Arc<Kernel>) -> Arc<dyn Inode> {
     root.add("kernel/domainname", name_file(tree, |names| &mut names.domain));
     root.add(
         "kernel/osrelease",
-        TextFile::new(tree, |task| Ok(format!("{}\n", crate::kernel::version::RELEASE).into_bytes())),
+        TextFile::new(tree, |_| Ok(format!("{}\n", crate::kernel::version::RELEASE).into_bytes())),
     );
     root.add(
         "kernel/version",
-        TextFile::new(tree, |task| Ok(format!("{}\n", crate::kernel::version::VERSION).into_bytes())),
+        TextFile::new(tree, |_| Ok(format!("{}\n", crate::kernel::version::VERSION).into_bytes())),
     );
     root.add("kernel/arch", TextFile::fixed(tree, "x86_64\n"));
     root.add("kernel/random/boot_id", uuid_file(tree, true));

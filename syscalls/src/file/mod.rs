@@ -1,0 +1,3 @@
+//! Open files: reading, writing, positions, descriptors.
+
+pub(crate) mod iovec;
