@@ -1,5 +1,6 @@
 //! Interoperation with diod, another implementation of 9P2000.L: our client with its server, its clients with our server.
 //! Skipped, and said so, where diod is not installed (Debian: `apt install diod`).
+#![expect(clippy::tests_outside_test_module, reason = "an integration test is one")]
 
 mod common;
 

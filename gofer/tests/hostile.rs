@@ -1,5 +1,6 @@
 //! Clients that mean harm: bytes that are no messages, messages that make no sense, names that lead elsewhere, races. The
 //! server may refuse and hang up; it may not end, leave its tree, open a device or hold more than it was told to.
+#![expect(clippy::tests_outside_test_module, reason = "an integration test is one")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! A gofer that has locked itself up: everything it serves still works, and nothing else is left to it.
+#![expect(clippy::tests_outside_test_module, reason = "an integration test is one")]
 
 mod common;
 

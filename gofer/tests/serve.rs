@@ -1,4 +1,5 @@
 //! The client against the server, in both dialects: every operation, and what the host then shows.
+#![expect(clippy::tests_outside_test_module, reason = "an integration test is one")]
 
 mod common;
 

@@ -167,7 +167,7 @@ impl From<&Attr> for Stat {
 impl Stat {
     /// The body of `Rgetattr` for this file.
     #[must_use]
-    pub fn to_attr(&self, qid: Qid) -> Attr {
+    pub fn to_attr(self, qid: Qid) -> Attr {
         let btime = if self.btime == Timestamp::default() { AttrMask::empty() } else { AttrMask::BTIME };
         Attr {
             valid: AttrMask::BASIC | btime,

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use abi::stat::{S_IFDIR, S_IFMT};
 use ninep::Stat;
 use ninep::client::ListedEntry;
 use sync::Mutex;
@@ -52,7 +53,9 @@ impl Listing {
     pub(super) fn new(entries: Vec<ListedEntry>, index: bool) -> Self {
         let mut names = Names { numbers: index.then(HashMap::new), ..Names::default() };
         for ListedEntry { name, ino, kind, stat } in entries {
-            let stat = stat.filter(|_| index).map(Box::new);
+            // A file with other names may be changed through them before this one is looked up.
+            let only_here = |stat: &Stat| stat.nlink <= 1 || stat.mode & S_IFMT == S_IFDIR;
+            let stat = stat.filter(|stat| index && only_here(stat)).map(Box::new);
             names.add(Listed { name: name.into(), ino, kind, stat });
         }
         Self { names: Mutex::new(names) }
@@ -84,7 +87,7 @@ impl Listing {
 
     /// A name was made, or means another file now.
     pub(super) fn added(&self, name: &[u8], stat: &Stat) {
-        let kind = u8::try_from((stat.mode & abi::stat::S_IFMT) >> 12).unwrap_or(0);
+        let kind = u8::try_from((stat.mode & S_IFMT) >> 12).unwrap_or(0);
         let mut names = self.names.lock();
         names.remove(name);
         names.add(Listed { name: name.into(), ino: stat.ino, kind, stat: None });

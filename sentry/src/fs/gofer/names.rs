@@ -78,7 +78,7 @@ impl GoferInode {
     }
 
     pub(super) fn move_name(
-        self: &Self,
+        &self,
         (name, child): (&[u8], &Arc<dyn Inode>),
         (new_dir, new_name): (&Arc<dyn Inode>, &[u8]),
         replaced: Option<&Arc<dyn Inode>>,
