@@ -3,6 +3,7 @@
 //! One of the two crates with `unsafe` (the other is `platform`). What it offers is safe to call with any argument; each
 //! unsafe block says which invariant of its module makes it sound.
 
+pub mod auxv;
 pub mod child;
 pub mod clock;
 pub mod cpu;
@@ -27,5 +28,7 @@ pub mod seccomp;
 pub mod self_exe;
 pub mod shared_pages;
 pub mod spawn;
+pub mod tsc;
 pub mod tty;
+pub mod vdso;
 pub mod xattr;

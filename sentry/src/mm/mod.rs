@@ -32,6 +32,7 @@ mod protect;
 mod remap;
 mod shared;
 mod sync;
+pub mod vdso;
 mod views;
 mod vma;
 

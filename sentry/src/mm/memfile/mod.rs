@@ -157,6 +157,23 @@ impl MemFile {
         self.map.slice(usize::try_from(offset).unwrap_or(usize::MAX), len)
     }
 
+    /// Reads from a host file, this one included; returns how much there is.
+    pub(crate) fn read_file(&self, file: &Arc<OwnedFd>, offset: u64, bytes: &mut [u8]) -> Result<usize> {
+        if Arc::ptr_eq(file, &self.file) {
+            return Ok(self.slice(offset, bytes.len()).read(bytes)?);
+        }
+        let mut done = 0;
+        while done < bytes.len() {
+            match HostSlice::from_mut(&mut bytes[done..]).read_fd(file.as_fd(), Some(offset + done as u64)) {
+                Ok(0) => break,
+                Ok(n) => done += n,
+                Err(Errno::EINTR) => {}
+                Err(e) => return err(e),
+            }
+        }
+        Ok(done)
+    }
+
     /// Bytes in ranges that are handed out, used or not.
     #[must_use]
     pub fn reserved(&self) -> u64 {

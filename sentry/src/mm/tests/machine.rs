@@ -59,11 +59,11 @@ impl AddressSpace for PageTable {
     }
 }
 
-pub(super) fn memfile() -> Arc<MemFile> {
+pub(in crate::mm) fn memfile() -> Arc<MemFile> {
     MemFile::new(1 << 30).expect("a memory file")
 }
 
-pub(super) fn space(memfile: &Arc<MemFile>) -> Arc<MemoryManager> {
+pub(in crate::mm) fn space(memfile: &Arc<MemFile>) -> Arc<MemoryManager> {
     let layout = Layout::new(Machine.user_range(), 8 << 20, false, &Randomness::default());
     MemoryManager::new(Arc::new(Machine), Arc::clone(memfile), layout, MemLimits::default()).expect("a space")
 }

@@ -1,6 +1,6 @@
 //! The memory manager on a platform that plays the CPU.
 
-mod machine;
+pub(super) mod machine;
 mod random;
 
 use std::sync::Arc;
