@@ -17,6 +17,7 @@ use crate::error::Result;
 use crate::futex::FutexTable;
 use crate::lock_order;
 use crate::mm::memfile::MemFile;
+use crate::mm::vdso::Vdso;
 use crate::syscall::SyscallTable;
 use crate::task::namespaces::{Namespaces, UtsNames};
 use crate::task::signal::SignalCounts;
@@ -35,8 +36,10 @@ pub struct Kernel {
     pub syscalls: SyscallTable,
     /// The lock over processes' relations.
     pub tree: TaskTree,
-    /// CLOCK_REALTIME, CLOCK_MONOTONIC, the vDSO's parameters, the timer thread.
+    /// CLOCK_REALTIME, CLOCK_MONOTONIC, the timer thread.
     pub clocks: Arc<Clocks>,
+    /// How applications read the clocks themselves.
+    pub vdso: Vdso,
     /// Who waits for futexes.
     pub futexes: FutexTable,
     /// Queued signals by user (RLIMIT_SIGPENDING).
@@ -92,12 +95,14 @@ impl Kernel {
         let names = UtsNames { host: b"localhost".to_vec(), domain: b"(none)".to_vec() };
         let root_namespaces = Namespaces::initial(&root_user_ns, Arc::clone(&root_pid_ns), names);
         let dmesg = dmesg::BootLog::new(parts.platform.name(), parts.cpus, parts.memory_total);
+        let vdso = Vdso::new(&parts.memfile, parts.cpus)?;
         Ok(Arc::new(Self {
             platform: parts.platform,
             memfile: parts.memfile,
             syscalls: parts.syscalls,
             tree: TaskTree::default(),
             clocks: parts.clocks,
+            vdso,
             stubs: stubs::Stubs::default(),
             dmesg,
             futexes: FutexTable::new(),

@@ -67,6 +67,7 @@ impl CurrentTask {
                 }
             });
         }
+        self.task.kernel().vdso.refresh();
         let event = self.context.run(self.mm.address_space(), resume);
         self.task.attention().leave_app();
         match event {
