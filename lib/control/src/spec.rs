@@ -25,9 +25,10 @@ pub struct SandboxSpec {
     /// `--debug`: log at debug level.
     pub debug: bool,
     /// The listening control socket.
+    /// The listening control socket.
     pub control: FdSlot,
-    /// Where the debug log goes, opened for appending.
-    pub debug_log: Option<FdSlot>,
+    /// Standard error is a debug log.
+    pub log: bool,
     /// CPUs the application may count on; 0 is all that the host gives us.
     pub cpus: u32,
     /// The host's total memory in bytes, as the application may see it (the cgroup's limit where it has one).

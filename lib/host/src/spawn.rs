@@ -7,6 +7,7 @@ use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sched::CloneFlags;
@@ -111,6 +112,33 @@ impl Spawn<'_> {
             _ => Err(io::Error::last_os_error()),
         }
     }
+}
+
+/// The socket that a process started by [`Spawn`] finds as its file 3. Can be had once.
+pub fn launch_socket() -> io::Result<OwnedFd> {
+    static TAKEN: AtomicBool = AtomicBool::new(false);
+    if TAKEN.swap(true, Ordering::Relaxed) {
+        return Err(io::Error::other("the launch socket is taken"));
+    }
+    const NUMBER: RawFd = FILES as RawFd - 1;
+    // SAFETY: changes a flag of a descriptor, or fails when there is none.
+    if unsafe { libc::fcntl(NUMBER, libc::F_SETFD, libc::FD_CLOEXEC) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: it is open, and nobody else owns it: it was open when the process began, and we come here once.
+    Ok(unsafe { OwnedFd::from_raw_fd(NUMBER) })
+}
+
+/// A copy of a descriptor that was open when the process began, for `--preserve-fds`.
+pub fn inherited(number: u32) -> io::Result<OwnedFd> {
+    let number = RawFd::try_from(number).map_err(io::Error::other)?;
+    // SAFETY: makes a descriptor, or fails when there is none of that number.
+    let copy = unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 10) };
+    if copy < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has just made this descriptor for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
 /// What the child needs, as plain numbers.

@@ -1,0 +1,96 @@
+//! `boot`: the sandbox process. Process 1 of its pid namespace, so that its death takes its stubs along.
+//!
+//! In order: learn over file 3 what to build, shut ourselves in ([`confine`]), make the platform's zygote and the kernel
+//! ([`kernel`]), put on the filter ([`filter`]), build the container, say so, wait for the word to go on. From then on the
+//! control socket ([`server`]) is all that reaches us. Until that word the end of the launch socket ends us, so that a
+//! killed command line leaves nothing; afterwards the end of the container does.
+
+mod confine;
+mod engine;
+mod filter;
+mod kernel;
+pub(crate) mod logging;
+mod server;
+mod signals;
+
+use std::os::fd::OwnedFd;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use control::wire::{Donated, WireError};
+use control::{ContainerSpec, Failure, LaunchSpec, Reply};
+use serde::{Deserialize, Serialize};
+
+use crate::channel::Channel;
+use engine::Engine;
+
+/// Its zeroth argument.
+pub(crate) const PROCESS_NAME: &str = "runsc-rs-boot";
+
+/// The word to go on: the container is recorded, the command line may end.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct GoOn {
+    /// Run the container's program now, without waiting for `start`.
+    pub(crate) start: bool,
+}
+
+/// The whole process. Its exit status is that of the container's first process.
+pub(crate) fn main() -> ExitCode {
+    let Ok(channel) = host::spawn::launch_socket().map(Channel::from) else { return ExitCode::FAILURE };
+    match run(&channel) {
+        Ok(status) => ExitCode::from(status),
+        Err(failure) => {
+            let _ = channel.send(&Reply::Failed(failure), &[]);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(channel: &Channel) -> Result<u8, Failure> {
+    let (launch, mut files): (LaunchSpec, Donated) = channel.recv().map_err(wire_failure)?;
+    let LaunchSpec { sandbox, container } = launch;
+    logging::start(sandbox.log.then_some(sandbox.debug));
+    confine::shut_in().map_err(|e| Failure::other(format!("cannot confine the sandbox: {e:#}")))?;
+    if let Some(terminal) = terminal(&container, &files)? {
+        host::tty::set_controlling(&terminal).map_err(|e| failure("cannot take the terminal", &e))?;
+    }
+    let signals = signals::Signals::block().map_err(|e| failure("cannot receive signals", &e))?;
+    let control = files.take(sandbox.control).map_err(wire_failure)?;
+    let engine = kernel::boot(&sandbox)?;
+    filter::put_on(sandbox.debug).map_err(|e| failure("cannot put on the filter", &e))?;
+    let id = container.id.clone();
+    engine.create(container, files)?;
+    channel.send(&Reply::Done, &[]).map_err(wire_failure)?;
+    let (go_on, _) = channel.recv::<GoOn>().map_err(wire_failure)?;
+    let waiters = server::start(control, &engine).map_err(|e| failure("cannot serve the control socket", &e))?;
+    signals.forward(&engine, &id).map_err(|e| failure("cannot forward signals", &e))?;
+    if go_on.start {
+        engine.start(&id)?;
+        channel.send(&Reply::Done, &[]).map_err(wire_failure)?;
+    }
+    let status = wait_for_end(&engine, &id)?;
+    // Whoever asked how it ends shall hear it before we are gone.
+    waiters.finish();
+    Ok(status)
+}
+
+fn wait_for_end(engine: &Arc<dyn Engine>, id: &str) -> Result<u8, Failure> {
+    engine.wait(id, None).map(control::ExitStatus::shell_code)
+}
+
+/// A copy of the container's terminal, if it has one.
+fn terminal(container: &ContainerSpec, files: &Donated) -> Result<Option<OwnedFd>, Failure> {
+    let input = container.process.files.iter().find(|file| file.number == 0);
+    match input.filter(|_| container.process.terminal) {
+        Some(input) => files.duplicate(input.file).map(Some).map_err(wire_failure),
+        None => Ok(None),
+    }
+}
+
+fn failure(what: &str, error: &std::io::Error) -> Failure {
+    Failure::other(format!("{what}: {}", crate::config::plain(error)))
+}
+
+fn wire_failure(error: WireError) -> Failure {
+    Failure::other(error.to_string())
+}

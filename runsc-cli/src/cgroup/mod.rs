@@ -1,0 +1,183 @@
+//! Control groups of the host, cgroups(7): what the configuration limits, for the sandbox and the gofer together.
+//!
+//! A container gets cgroups only if its configuration names a path or sets a limit. Others do not, where runc would make
+//! some anyway: a first attach costs milliseconds (an RCU grace period on v1), and the sandbox opens no devices that a
+//! device controller could deny. Engines always name a path.
+//!
+//! [`v1`] has a directory per hierarchy, [`v2`] one for all; [`path`] says where.
+
+mod path;
+mod v1;
+mod v2;
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use nix::unistd::Pid;
+use oci_spec::runtime::{LinuxResources, Spec};
+
+use crate::cli::Global;
+use crate::config::plain;
+use crate::log;
+
+/// The cgroups of a container.
+#[derive(Debug, Default)]
+pub(crate) struct Made {
+    /// Their directories, to be recorded and removed.
+    pub(crate) directories: Vec<PathBuf>,
+    /// The v2 directory, to start processes in.
+    pub(crate) unified: Option<OwnedFd>,
+    /// The v1 directories, to move processes to.
+    hierarchies: Vec<PathBuf>,
+}
+
+impl Made {
+    /// Moves processes to where they could not be started.
+    pub(crate) fn attach(&self, pids: &[Pid]) -> Result<()> {
+        for directory in &self.hierarchies {
+            for pid in pids {
+                write(directory, "cgroup.procs", &pid.to_string())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Makes the cgroups that the configuration asks for and sets their limits. Whatever was made is removed on failure.
+pub(crate) fn make(spec: &Spec, id: &str, global: &Global) -> Result<Option<Made>> {
+    let linux = spec.linux().as_ref();
+    let wanted = linux.and_then(|linux| linux.cgroups_path().as_deref());
+    let resources = linux.and_then(|linux| linux.resources().as_ref()).filter(|resources| sets_limit(resources));
+    if wanted.is_none() && resources.is_none() {
+        return Ok(None);
+    }
+    let path = path::of_container(wanted, id, global.switches.systemd_cgroup)?;
+    let mut made = Made::default();
+    let result = fs::read_to_string("/proc/self/mountinfo").map_err(Into::into).and_then(|mounts| {
+        let hierarchies = v1::hierarchies(&mounts);
+        // With both, the controllers are on v1 and the unified tree has none.
+        if hierarchies.is_empty() {
+            v2::make(&mounts, &path, resources, &mut made)
+        } else {
+            v1::make(&hierarchies, &path, resources, &mut made)
+        }
+    });
+    match result {
+        Ok(()) => Ok(Some(made)),
+        Err(e) => {
+            made.directories.iter().for_each(|directory| drop(remove(directory)));
+            if may_do_without(global, &e) && resources.is_none() {
+                log::warning(&format!("no cgroup for the container: {e:#}"));
+                return Ok(None);
+            }
+            Err(e.context("unable to apply cgroup configuration"))
+        }
+    }
+}
+
+/// Removes a cgroup and kills what is in it. What is already gone is no error.
+pub(crate) fn remove(directory: &Path) -> io::Result<()> {
+    let mut patience = Duration::from_millis(1);
+    loop {
+        match fs::remove_dir(directory) {
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+            // Processes that have just been killed are still on their way out.
+            Err(e) if e.kind() == ErrorKind::ResourceBusy && patience < Duration::from_secs(2) => {
+                kill_all(directory);
+                remove_children(directory);
+                #[expect(clippy::disallowed_methods, reason = "a v1 cgroup does not tell when it becomes empty")]
+                std::thread::sleep(patience);
+                patience *= 2;
+            }
+            other => return other,
+        }
+    }
+}
+
+fn kill_all(directory: &Path) {
+    let pids = fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
+    for pid in pids.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid > 0) {
+        let _ = nix::sys::signal::kill(Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
+    }
+}
+
+fn remove_children(directory: &Path) {
+    for child in fs::read_dir(directory).into_iter().flatten().flatten() {
+        if child.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_children(&child.path());
+            let _ = fs::remove_dir(child.path());
+        }
+    }
+}
+
+/// Device rules alone set no limit: see above.
+fn sets_limit(resources: &LinuxResources) -> bool {
+    resources.memory().is_some()
+        || resources.cpu().is_some()
+        || resources.pids().is_some_and(|pids| pids.limit() != 0)
+        || resources.block_io().is_some()
+        || resources.hugepage_limits().as_ref().is_some_and(|limits| !limits.is_empty())
+        || resources.unified().as_ref().is_some_and(|settings| !settings.is_empty())
+}
+
+/// Whether `--rootless` lets a container go without when it may not have cgroups.
+fn may_do_without(global: &Global, error: &anyhow::Error) -> bool {
+    let denied = error.downcast_ref::<io::Error>().is_some_and(|e| {
+        matches!(e.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem | ErrorKind::NotFound)
+    });
+    denied
+        && match global.rootless.as_str() {
+            "true" => true,
+            "false" => false,
+            _ => !nix::unistd::geteuid().is_root(),
+        }
+}
+
+/// Makes a directory and those above it. The ones that were not there are returned, the outermost first.
+fn make_directories(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let missing: Vec<_> = directory.ancestors().take_while(|path| !path.exists()).map(Path::to_owned).collect();
+    for path in missing.iter().rev() {
+        match fs::create_dir(path) {
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+            other => other?,
+        }
+    }
+    Ok(missing.into_iter().rev().collect())
+}
+
+fn write(directory: &Path, file: &str, value: &str) -> Result<()> {
+    let path = directory.join(file);
+    fs::write(&path, value).map_err(|e| {
+        let message = format!("failed to write {value:?} to {}: {}", path.display(), plain(&e));
+        anyhow::Error::from(e).context(message)
+    })
+}
+
+fn context_of(directory: &Path) -> impl FnOnce(io::Error) -> anyhow::Error + '_ {
+    move |e| {
+        let message = format!("mkdir {}: {}", directory.display(), plain(&e));
+        anyhow::Error::from(e).context(message)
+    }
+}
+
+/// Mounts of one kind: mount point and super block options.
+fn mounts_of<'a>(mountinfo: &'a str, kind: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+    mountinfo.lines().filter_map(move |line| {
+        let (mount, source) = line.split_once(" - ")?;
+        let mut source = source.split(' ');
+        if source.next()? != kind {
+            return None;
+        }
+        Some((mount.split(' ').nth(4)?, source.nth(1)?))
+    })
+}
+
+/// The directory of the v2 tree that a path is in.
+fn unified_root(mountinfo: &str) -> Result<&str> {
+    let root = mounts_of(mountinfo, "cgroup2").next().map(|(point, _)| point);
+    root.ok_or_else(|| anyhow!(io::Error::from(ErrorKind::NotFound))).context("no cgroup file system is mounted")
+}

@@ -1,0 +1,349 @@
+//! Creates a container: everything between `config.json` and a program that waits to run.
+//!
+//! What has been started or made is held by [`Undo`] until the container is recorded and told to go on; whatever fails
+//! before that takes all of it away again. If we are killed instead, the two processes end because their sockets do, and
+//! the directory is left for `delete --force`.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail};
+use control::spec::{NetworkKind, PlatformKind, SandboxSpec};
+use control::wire::WireError;
+use control::{LaunchSpec, Reply, Status};
+use host::pidfd::PidFd;
+use host::tty::WindowSize;
+use nix::sys::wait::waitpid;
+use nix::unistd::Pid;
+
+use super::foreground::Foreground;
+use super::launch::{Launcher, Waiting, errors_pipe};
+use crate::boot::GoOn;
+use crate::channel::Channel;
+use crate::cli::{Global, Network, Platform};
+use crate::config::overlay::OverlayMode;
+use crate::config::{self, Bundle, container};
+use crate::state::process::ProcessId;
+use crate::state::record::Record;
+use crate::state::{Locked, Root};
+use crate::timestamp::Timestamp;
+use crate::{cgroup, hooks, terminal};
+
+/// What `create` and `run` were asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Options<'a> {
+    /// `--bundle`.
+    pub(crate) bundle: Option<&'a Path>,
+    /// `--console-socket`.
+    pub(crate) console_socket: Option<&'a Path>,
+    /// `--pid-file`.
+    pub(crate) pid_file: Option<&'a Path>,
+    /// `--preserve-fds`.
+    pub(crate) preserve_fds: u32,
+    /// We stay, and pass our terminal through.
+    pub(crate) foreground: bool,
+    /// Run the program at once.
+    pub(crate) start: bool,
+}
+
+/// A container that was created by this process.
+#[derive(Debug)]
+pub(crate) struct Created {
+    /// Its sandbox, a child of ours.
+    pub(crate) sandbox: Pid,
+    /// The master of its terminal, if that is ours to pass through.
+    pub(crate) terminal: Option<OwnedFd>,
+    /// Our part, if we stay.
+    pub(crate) foreground: Option<Foreground>,
+    /// What was recorded.
+    pub(crate) record: Record,
+}
+
+/// Creates a container.
+pub(crate) fn container(global: &Global, id: &str, options: &Options<'_>) -> Result<Created> {
+    let files = inherited_files(options.preserve_fds)?;
+    let overlay = OverlayMode::parse(&global.overlay2)?;
+    of_bundle(global, id, options, &config::load(options.bundle)?, &overlay, files)
+}
+
+/// Creates a container of a bundle that may exist in memory only. `files` are open in its first process.
+pub(crate) fn of_bundle(
+    global: &Global,
+    id: &str,
+    options: &Options<'_>,
+    bundle: &Bundle,
+    overlay: &OverlayMode,
+    mut files: Vec<(u32, OwnedFd)>,
+) -> Result<Created> {
+    let platform = platform(global.platform)?;
+    let process = bundle.spec.process().as_ref().context("process property must not be empty")?;
+    let wants_terminal = process.terminal().unwrap_or_default();
+    check_console(options, wants_terminal)?;
+    let locked = Root::new(global.root.as_deref())?.create(id)?;
+    let mut undo = Undo { locked: Some(locked), cgroups: Vec::new(), running: Vec::new() };
+
+    let mut ours = None;
+    if wants_terminal {
+        let size = process.console_size().map(|size| WindowSize {
+            rows: u16::try_from(size.height()).unwrap_or(u16::MAX),
+            columns: u16::try_from(size.width()).unwrap_or(u16::MAX),
+            ..WindowSize::default()
+        });
+        let pair = terminal::open_pair(size)?;
+        files.extend(terminal::as_standard_files(&pair.slave)?);
+        match options.console_socket {
+            Some(socket) => terminal::send_master(socket, &pair.master)?,
+            None => ours = Some(pair.master),
+        }
+    } else {
+        files.extend(container::standard_files()?);
+    }
+    let mut plan = container::plan(id, bundle, overlay, files)?;
+    let mut record = new_record(id, bundle);
+    let cgroups = cgroup::make(&bundle.spec, id, global)?;
+    undo.cgroups = cgroups.as_ref().map(|made| made.directories.clone()).unwrap_or_default();
+    record.cgroups.clone_from(&undo.cgroups);
+    undo.write(&record)?;
+
+    let debug_log = DebugLog::open(global)?;
+    let (mut last_words, errors) = errors_pipe()?;
+    let launcher = Launcher::new(debug_log.file("boot", &errors)?, debug_log.file("gofer", &errors)?)?;
+    drop(errors);
+    let directory = cgroups.as_ref().and_then(|made| made.unified.as_ref()).map(AsFd::as_fd);
+    // Until it is released a process ends when its gate is dropped.
+    let sandbox = launcher.sandbox(&bundle.spec, global.network, directory)?;
+    let gofer = launcher.gofer(&bundle.spec, directory)?;
+    drop(launcher);
+    if let Some(made) = &cgroups {
+        made.attach(&[sandbox.process.pid, gofer.process.pid])?;
+    }
+    let listener = UnixListener::bind(undo.locked()?.socket_path()).context("cannot make the control socket")?;
+    let sandbox_spec = SandboxSpec {
+        platform,
+        network: match global.network {
+            Network::Sandbox => NetworkKind::Sandbox,
+            Network::Host => NetworkKind::Host,
+            Network::None => NetworkKind::None,
+        },
+        strace: global.switches.strace,
+        debug: global.switches.debug,
+        control: plan.files.add(listener.into()),
+        log: debug_log.is_open(),
+        cpus: 0,
+        memory_total: memory_total(plan.container.limits.memory),
+    };
+    plan.gofer.log = debug_log.is_open().then_some(global.switches.debug);
+    let launch = LaunchSpec { sandbox: sandbox_spec, container: plan.container };
+    let (sandbox, sandbox_process) = undo.release(sandbox)?;
+    let (gofer, gofer_process) = undo.release(gofer)?;
+    let told = sandbox.channel.send(&launch, &plan.files.fds());
+    told.and_then(|()| gofer.channel.send(&plan.gofer, &plan.gofer_files.fds()))
+        .or_else(|e| if matches!(e, WireError::Io(_)) { Ok(()) } else { Err(e) })?; // who has died says why below
+    drop((plan.files, plan.gofer_files, gofer.channel));
+
+    record.sandbox = Some(sandbox_process);
+    record.gofer = Some(gofer_process);
+    let creating = record.public(Status::Creating);
+    let all = bundle.spec.hooks().as_ref();
+    hooks::run("prestart", all.and_then(prestart), &creating)?;
+    hooks::run("createRuntime", all.and_then(|h| h.create_runtime().as_ref()), &creating)?;
+    hooks::run("createContainer", all.and_then(|h| h.create_container().as_ref()), &creating)?;
+
+    expect_done(&sandbox.channel, &mut last_words)?;
+    record.last_status = if options.start { Status::Running } else { Status::Created };
+    undo.write(&record)?;
+    if let Some(path) = options.pid_file {
+        let text = sandbox.pid.to_string();
+        crate::state::replace(path, text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    let foreground = options.foreground.then(Foreground::prepare).transpose()?;
+    sandbox.channel.send(&GoOn { start: options.start }, &[]).map_err(|_| died(&mut last_words))?;
+    if options.start {
+        expect_done(&sandbox.channel, &mut last_words)?;
+    }
+    undo.disarm();
+    Ok(Created { sandbox: sandbox.pid, terminal: ours, foreground, record })
+}
+
+fn prestart(hooks: &oci_spec::runtime::Hooks) -> Option<&Vec<oci_spec::runtime::Hook>> {
+    hooks.prestart().as_ref()
+}
+
+/// Files from 3 on that the caller wants the container to have. Taken before we open any of our own.
+pub(crate) fn inherited_files(count: u32) -> Result<Vec<(u32, OwnedFd)>> {
+    let inherited = |number| {
+        let file = host::spawn::inherited(number);
+        file.map(|file| (number, file))
+            .map_err(|_| anyhow!("unable to preserve file descriptor {number}: it is not open"))
+    };
+    (3..count.saturating_add(3)).map(inherited).collect()
+}
+
+fn platform(platform: Platform) -> Result<PlatformKind> {
+    match platform {
+        Platform::Ptrace => Ok(PlatformKind::Ptrace),
+        Platform::Systrap => bail!("platform systrap is not available in this version: use --platform=ptrace"),
+        Platform::Kvm => bail!("platform kvm is not available in this version: use --platform=ptrace"),
+    }
+}
+
+/// runc's rules for who gets the terminal.
+fn check_console(options: &Options<'_>, wants_terminal: bool) -> Result<()> {
+    match (options.foreground, wants_terminal, options.console_socket.is_some()) {
+        (false, true, false) => {
+            bail!("cannot allocate tty if {} will detach without setting console socket", crate::NAME)
+        }
+        (true, _, true) | (_, false, true) => {
+            bail!("cannot use console socket if {} will not detach or allocate tty", crate::NAME)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn new_record(id: &str, bundle: &Bundle) -> Record {
+    Record {
+        oci_version: bundle.spec.version().clone(),
+        id: id.to_owned(),
+        bundle: bundle.path.clone(),
+        rootfs: bundle.rootfs.clone(),
+        created: Timestamp::now().to_string(),
+        owner: nix::unistd::geteuid().as_raw(),
+        last_status: Status::Creating,
+        sandbox: None,
+        gofer: None,
+        cgroups: Vec::new(),
+        annotations: bundle.spec.annotations().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect(),
+        hooks: bundle.spec.hooks().clone(),
+    }
+}
+
+/// The host's memory, or the container's limit where that is less.
+fn memory_total(limit: Option<u64>) -> u64 {
+    let info = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let total =
+        info.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    let total = total.unwrap_or(1 << 20).saturating_mul(1024);
+    limit.map_or(total, |limit| limit.min(total))
+}
+
+/// Waits for the sandbox to say that it has done what it was told.
+fn expect_done(channel: &Channel, last_words: &mut File) -> Result<()> {
+    match channel.recv::<Reply>() {
+        Ok((Reply::Done, _)) => Ok(()),
+        Ok((Reply::Failed(failure), _)) => {
+            Err(anyhow::Error::from(failure).context("unable to start container process"))
+        }
+        Ok((other, _)) => bail!("unexpected reply {other:?}"),
+        Err(WireError::Closed | WireError::Io(_)) => Err(died(last_words)),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// An error with what the sandbox and the gofer said before they died.
+fn died(last_words: &mut File) -> anyhow::Error {
+    // The sandbox is dead, but its last words may be read only when the gofer is silent too: the pipe does not block.
+    let mut text = Vec::new();
+    let _ = last_words.take(4096).read_to_end(&mut text);
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).take(3).collect();
+    if lines.is_empty() { anyhow!("the sandbox died") } else { anyhow!("the sandbox died: {}", lines.join("; ")) }
+}
+
+/// `--debug-log`.
+#[derive(Debug)]
+enum DebugLog {
+    None,
+    File(File),
+    Directory(PathBuf),
+}
+
+impl DebugLog {
+    fn open(global: &Global) -> Result<Self> {
+        let Some(path) = &global.debug_log else { return Ok(Self::None) };
+        if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+            std::fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))?;
+            return Ok(Self::Directory(path.clone()));
+        }
+        Ok(Self::File(append(path)?))
+    }
+
+    const fn is_open(&self) -> bool {
+        !matches!(self, Self::None)
+    }
+
+    /// Where that process writes; `otherwise` if there is no log.
+    fn file(&self, process: &str, otherwise: &OwnedFd) -> Result<OwnedFd> {
+        match self {
+            Self::None => Ok(otherwise.try_clone()?),
+            Self::File(file) => Ok(file.try_clone()?.into()),
+            Self::Directory(directory) => {
+                let name = format!("{}.log.{}.{process}.txt", crate::NAME, Timestamp::now().compact());
+                Ok(append(&directory.join(name))?.into())
+            }
+        }
+    }
+}
+
+fn append(path: &Path) -> Result<File> {
+    let file = File::options().append(true).create(true).open(path);
+    file.with_context(|| format!("cannot open debug log {}", path.display()))
+}
+
+/// What to take away if creation fails.
+#[derive(Debug)]
+struct Undo {
+    locked: Option<Locked>,
+    cgroups: Vec<PathBuf>,
+    running: Vec<(Pid, PidFd)>,
+}
+
+/// A process that has been released from its gate.
+#[derive(Debug)]
+struct Running {
+    pid: Pid,
+    channel: Channel,
+}
+
+impl Undo {
+    fn locked(&self) -> Result<&Locked> {
+        self.locked.as_ref().context("the container's directory is no longer ours")
+    }
+
+    fn write(&self, record: &Record) -> Result<()> {
+        self.locked()?.write(record)
+    }
+
+    /// Lets a process run, and remembers to kill it.
+    fn release(&mut self, waiting: Waiting) -> Result<(Running, ProcessId)> {
+        let Waiting { process, channel } = waiting;
+        let name = ProcessId::of(process.pid)?;
+        let (pid, process) = process.release()?;
+        self.running.push((pid, process));
+        Ok((Running { pid, channel }, name))
+    }
+
+    /// Nothing to undo any more.
+    fn disarm(mut self) {
+        self.locked = None;
+        self.cgroups.clear();
+        self.running.clear();
+    }
+}
+
+impl Drop for Undo {
+    fn drop(&mut self) {
+        for (pid, process) in self.running.drain(..) {
+            let _ = process.signal(nix::libc::SIGKILL);
+            let _ = waitpid(pid, None);
+        }
+        for directory in self.cgroups.drain(..) {
+            let _ = cgroup::remove(&directory);
+        }
+        if let Some(locked) = self.locked.take() {
+            let _ = locked.remove();
+        }
+    }
+}

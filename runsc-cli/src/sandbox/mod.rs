@@ -1,0 +1,11 @@
+//! The processes of a container as the command line sees them.
+//!
+//! [`create`] starts them and undoes everything if it does not work out; [`launch`] clones the two processes; [`foreground`] waits for
+//! an end; [`control`]
+//! talks to a sandbox; [`remove`] takes away what is left of a container.
+
+pub(crate) mod control;
+pub(crate) mod create;
+pub(crate) mod foreground;
+pub(crate) mod launch;
+pub(crate) mod remove;
