@@ -9,13 +9,16 @@ pub mod arg;
 mod deadline;
 mod fd;
 mod file;
+mod futex;
 mod handler;
 mod net;
 mod pipe;
 mod poll;
 mod ret;
+mod signal;
 mod sys;
 pub mod table;
 mod task;
+mod time;
 
 pub use table::x86_64;

@@ -12,5 +12,7 @@ pub mod pipe;
 pub mod poll;
 pub mod proc;
 pub mod pseudo;
+pub mod signalfd;
+pub mod timerfd;
 pub mod tmpfs;
 pub mod tty;

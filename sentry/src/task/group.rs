@@ -353,6 +353,9 @@ impl ThreadGroup {
 
     /// Tells those who keep a copy of a limit that it has changed.
     pub fn limit_changed(&self, resource: Resource, limit: Rlimit) {
+        if resource == Resource::RLIMIT_CPU {
+            self.cpu_limit_changed();
+        }
         let Some(mm) = self.threads().iter().find_map(|task| task.mm()) else { return };
         let copy = match resource {
             Resource::RLIMIT_AS => &mm.limits().address_space,

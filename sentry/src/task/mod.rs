@@ -15,6 +15,7 @@ pub mod creds;
 pub mod current;
 mod exit;
 pub mod group;
+pub mod here;
 pub mod host_thread;
 mod jobs;
 pub mod limits;

@@ -41,6 +41,10 @@ impl CurrentTask {
     /// First things on the task's own thread.
     fn begin(&mut self) {
         self.task.clocks.start();
+        super::here::set(&self.task);
+        if self.task.is_leader() {
+            self.task.group.cpu_limit_changed();
+        }
         self.resume = Some(Resume::Regs);
         if let Some(at) = self.set_child_tid.take() {
             let _ = self.mm.write(at, &self.task.tid());

@@ -101,11 +101,13 @@ impl ThreadGroup {
     }
 
     /// RLIMIT_CPU was set, by prlimit(2) or for a new process.
-    pub fn cpu_limit_changed(self: &Arc<Self>) {
-        let limit = self.limits().get(Resource::RLIMIT_CPU);
-        let limited = limit.rlim_cur != RLIM_INFINITY || limit.rlim_max != RLIM_INFINITY;
-        if limited || self.timers.cpu_limit.get().is_some() {
-            self.timers.cpu_limit.get_or_init(|| CpuLimit::new(&self.kernel().clocks, self)).update();
+    pub fn cpu_limit_changed(&self) {
+        let limited = self.limits().soft(Resource::RLIMIT_CPU) != RLIM_INFINITY;
+        if !limited && self.timers.cpu_limit.get().is_none() {
+            return;
+        }
+        if let Some(me) = self.pid().group() {
+            self.timers.cpu_limit.get_or_init(|| CpuLimit::new(&self.kernel().clocks, &me)).update();
         }
     }
 }

@@ -23,4 +23,4 @@ pub use group::GroupTimers;
 pub use interval::Interval;
 pub use posix::{Notify, PosixTimer};
 pub use queue::{Alarm, TimerQueue};
-pub use timer::{Expired, Setting, Timer};
+pub use timer::{Expired, Setting, Timer, spec};

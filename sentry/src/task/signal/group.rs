@@ -7,6 +7,7 @@ use abi::signal::{SIG_DFL, SigAction, SigSet, Signal};
 use abi::wait::WaitStatus;
 use sync::{Mutex, MutexGuard};
 
+use super::listen::Listeners;
 use super::stop::Stop;
 use super::{Attention, Dequeued, Pending, SigHand, TaskSignals, TimerSignal, action};
 use crate::lock_order;
@@ -18,6 +19,7 @@ pub struct GroupSignals {
     state: Mutex<State, lock_order::Signal>,
     /// What is in `State::pending`; changed with the lock held.
     pending_set: AtomicU64,
+    pub(super) listeners: Listeners,
 }
 
 /// What the lock protects.
@@ -51,6 +53,7 @@ impl GroupSignals {
                 protected,
             }),
             pending_set: AtomicU64::new(0),
+            listeners: Listeners::default(),
         }
     }
 

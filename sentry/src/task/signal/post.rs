@@ -30,6 +30,11 @@ impl ThreadGroup {
         timer: Option<Arc<dyn TimerSignal>>,
     ) -> Result<Sent> {
         let Effect { sent, resumed } = self.signals.send(thread, info, account, timer)?;
+        if sent == Sent::Done
+            && let Some(signal) = info.signal()
+        {
+            self.signals.tell_listeners(signal);
+        }
         if resumed {
             self.links.lock().job_report = Some(JobReport::Continued);
         }

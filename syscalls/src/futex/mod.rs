@@ -1,0 +1,5 @@
+//! Calls about futexes.
+
+pub(crate) mod futex;
+pub(crate) mod futex2;
+pub(crate) mod robust;
