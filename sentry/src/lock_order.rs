@@ -98,6 +98,10 @@ lock_order! {
     TimerQueue,
     /// A connection to a gofer (`fs::gofer`).
     Gofer,
+    /// Watches of an inotify instance (`fs::inotify`).
+    InotifyWatches,
+    /// Events of an inotify instance: taken by the VFS's events, whatever it holds (`fs::inotify`).
+    InotifyQueue,
     /// The text of an open procfs file (`fs::pseudo`).
     PseudoText,
     /// epoll's list of ready items: taken by wake-ups, whatever their source holds (`fs::epoll`).

@@ -44,14 +44,23 @@ pub(crate) use name_hash::NameHash;
 pub use path::{Path, PathText};
 pub use super_block::SuperBlock;
 
+use std::sync::Arc;
+
+use abi::Errno;
+use abi::stat::FileType;
+
+use crate::error::{Result, err};
+use crate::task::CurrentTask;
+
 /// Makes the node of a unix socket at `path`, for bind(2): EEXIST if the name is taken.
-pub fn make_socket(task: &crate::task::CurrentTask, path: &[u8]) -> crate::error::Result<std::sync::Arc<dyn Inode>> {
-    let _ = (task, path);
-    todo!()
+pub fn make_socket(task: &CurrentTask, path: &[u8]) -> Result<Arc<dyn Inode>> {
+    let made = namei::mknod(Caller::of(task), None, path, NewKind::Socket, 0o777)?;
+    Ok(Arc::clone(made.inode()))
 }
 
 /// The inode of the socket at `path`, for connect(2): the caller may write to it, and it is a socket (ECONNREFUSED).
-pub fn find_socket(task: &crate::task::CurrentTask, path: &[u8]) -> crate::error::Result<std::sync::Arc<dyn Inode>> {
-    let _ = (task, path);
-    todo!()
+pub fn find_socket(task: &CurrentTask, path: &[u8]) -> Result<Arc<dyn Inode>> {
+    let found = walk::resolve(Caller::of(task), None, path, walk::WalkFlags::FOLLOW)?;
+    found.check(task.creds(), perm::Want::WRITE)?;
+    if found.kind() == FileType::Socket { Ok(Arc::clone(found.inode())) } else { err(Errno::ECONNREFUSED) }
 }

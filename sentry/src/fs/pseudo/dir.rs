@@ -1,5 +1,6 @@
 //! A directory whose children are fixed when it is made.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use abi::Errno;
@@ -13,13 +14,21 @@ use crate::vfs::{DirEntry, Inode};
 #[derive(Debug)]
 pub struct StaticDir {
     meta: Meta,
-    children: Vec<(&'static str, Arc<dyn Inode>)>,
+    children: Vec<(Cow<'static, str>, Arc<dyn Inode>)>,
 }
 
 impl StaticDir {
     /// A directory with mode 0555.
     #[must_use]
     pub fn new(tree: &Tree, children: Vec<(&'static str, Arc<dyn Inode>)>) -> Arc<Self> {
+        let children = children.into_iter().map(|(name, inode)| (Cow::Borrowed(name), inode)).collect();
+        Arc::new(Self { meta: tree.meta(S_IFDIR | 0o555, 2), children })
+    }
+
+    /// The same with names that are not known before.
+    #[must_use]
+    pub fn named(tree: &Tree, children: Vec<(String, Arc<dyn Inode>)>) -> Arc<Self> {
+        let children = children.into_iter().map(|(name, inode)| (Cow::Owned(name), inode)).collect();
         Arc::new(Self { meta: tree.meta(S_IFDIR | 0o555, 2), children })
     }
 
