@@ -1,4 +1,4 @@
-//! The signal mask: rt_sigprocmask(2), rt_sigpending(2), and the masks that other calls take for their duration.
+//! The signal mask: rt_sigprocmask(2), rt_sigpending(2).
 
 use abi::Errno;
 use abi::signal::{SIG_BLOCK, SIG_SETMASK, SIG_UNBLOCK, SIGSET_SIZE, SigSet};
@@ -43,25 +43,4 @@ pub(crate) fn rt_sigpending(task: &mut CurrentTask, set: UserPtr<SigSet>, size: 
     let bytes = pending.intersection(task.signals.blocked()).0.to_ne_bytes();
     let len = usize::try_from(size).map_err(|_| Errno::EINVAL)?;
     task.mm().write_bytes(set.addr(), bytes.get(..len).unwrap_or(&bytes))
-}
-
-/// Does `call` with another mask, if one is given: ppoll(2), pselect6(2), epoll_pwait(2). If a signal ends it, the old mask
-/// comes back only after the handler.
-pub(crate) fn with_temporary_mask<R>(
-    task: &mut CurrentTask,
-    mask: UserPtr<SigSet>,
-    size: usize,
-    call: impl FnOnce(&mut CurrentTask) -> Result<R>,
-) -> Result<R> {
-    let Some(mask) = mask.non_null() else { return call(task) };
-    if u64::try_from(size) != Ok(SIGSET_SIZE) {
-        return err(Errno::EINVAL);
-    }
-    let mask = task.mm().read(mask)?;
-    task.set_mask_for_call(mask);
-    let result = call(task);
-    if !result.as_ref().is_err_and(|e| e.errno() == Errno::EINTR) {
-        task.restore_mask();
-    }
-    result
 }

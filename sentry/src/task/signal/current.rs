@@ -6,7 +6,7 @@ use abi::sched::CloneFlags;
 use abi::signal::{SigSet, Stack};
 
 use super::arch::FaultRegs;
-use crate::error::{Code, Error, Restart, Result, SysResult};
+use crate::error::SysResult;
 use crate::task::CurrentTask;
 
 /// How restart_syscall(2) continues a call that a signal interrupted and no handler ran for.
@@ -56,20 +56,6 @@ impl CurrentTask {
     /// Says how restart_syscall(2) goes on; the call then returns [`crate::error::Restart::Block`].
     pub fn set_restart_block(&mut self, block: RestartBlock) {
         self.own_signals.restart = Some(block);
-    }
-
-    /// How a wait ends that a signal interrupted and that goes on, if no handler runs, by doing `wait` again: it has an
-    /// absolute deadline or none. Its result is the call's.
-    pub fn restart_with<F>(&mut self, wait: F) -> Error
-    where
-        F: Fn(&mut CurrentTask) -> Result<usize> + Send + 'static,
-    {
-        self.set_restart_block(Box::new(move |task| match wait(task) {
-            Ok(value) => Ok(u64::try_from(value).unwrap_or(u64::MAX)),
-            Err(e) if matches!(e.code(), Code::Restart(_)) => Err(task.restart_with(wait)),
-            Err(e) => Err(e),
-        }));
-        Restart::Block.into()
     }
 
     /// restart_syscall(2).
