@@ -5,11 +5,11 @@
 mod common;
 
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use abi::Errno;
 use common::{Scratch, export};
@@ -34,17 +34,17 @@ fn program(name: &str) -> Option<PathBuf> {
 struct Diod(Child);
 
 impl Diod {
-    fn start(dir: &Scratch) -> Option<(Self, PathBuf)> {
-        let socket = dir.path("socket");
+    /// Starts it with one end of a connection as its standard input; gives the other.
+    fn start(tree: &Path) -> Option<(Self, UnixStream)> {
+        let (ours, theirs) = UnixStream::pair().expect("sockets");
         let child = Command::new(program("diod")?)
-            .args(["--foreground", "--no-auth", "--no-userdb", "--export"])
-            .arg(dir.path("tree"))
-            .arg("--listen")
-            .arg(&socket)
+            .args(["--foreground", "--no-auth", "--no-userdb", "--rfdno", "0", "--wfdno", "0", "--export"])
+            .arg(tree)
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stderr(Stdio::null())
             .spawn()
             .expect("starts");
-        Some((Self(child), socket))
+        Some((Self(child), ours))
     }
 }
 
@@ -55,15 +55,7 @@ impl Drop for Diod {
     }
 }
 
-fn connect(socket: &Path, tree: &Path) -> (Arc<Client>, FidHandle) {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    let stream = loop {
-        match UnixStream::connect(socket) {
-            Ok(stream) => break stream,
-            Err(_) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(5)),
-            Err(error) => panic!("diod does not listen: {error}"),
-        }
-    };
+fn connect(stream: UnixStream, tree: &Path) -> (Arc<Client>, FidHandle) {
     let uid = nix::unistd::getuid().as_raw();
     let options = ClientOptions { aname: tree.to_str().expect("plain"), uid, ..ClientOptions::default() };
     Client::connect(Box::new(stream), &options).expect("a session")
@@ -77,8 +69,8 @@ fn name(s: &str) -> Name<'_> {
 fn our_client_uses_diod() {
     let dir = Scratch::new();
     fs::create_dir(dir.path("tree")).expect("room");
-    let Some((_diod, socket)) = Diod::start(&dir) else { return };
-    let (client, root) = connect(&socket, &dir.path("tree"));
+    let Some((_diod, stream)) = Diod::start(&dir.path("tree")) else { return };
+    let (client, root) = connect(stream, &dir.path("tree"));
     assert_eq!(client.dialect(), Dialect::Plain);
     let owner = Owner { uid: nix::unistd::getuid().as_raw(), gid: nix::unistd::getgid().as_raw() };
 

@@ -16,9 +16,9 @@ use ninep::client::{ClientOptions, Creation, FidHandle, OpenFile, Owner};
 use ninep::flags::{AllocateMode, OpenFlags, RenameFlags, SetMask, UnlinkFlags};
 use ninep::{Client, Dialect, Name};
 
-/// Starts the example in new namespaces.
+/// Starts the server in new namespaces.
 fn start(dir: &Scratch, dialect: Dialect) -> (Child, Arc<Client>, FidHandle) {
-    let exe = std::env::current_exe().expect("a test").with_file_name("../examples/serve");
+    let exe = env!("CARGO_BIN_EXE_gofer-serve");
     let (ours, theirs) = FdSocket::pair().expect("sockets");
     let child = Command::new("unshare")
         .args(["--mount", "--pid", "--fork", "--kill-child", "--net", "--ipc", "--uts"])
