@@ -6,6 +6,7 @@ use super::control::Control;
 use super::space::{self, PtraceSpace, Reservation, Space};
 use super::tracee::Tracee;
 use super::{Host, sanitise, stop};
+use crate::cpu::{CpuMeter, HostThreads};
 use crate::event::Event;
 use crate::regs::{FpuState, Regs};
 use crate::traits::{AddressSpace, Context, Interrupter, PlatformError, Resume, Sharing};
@@ -21,6 +22,8 @@ pub(super) struct PtraceContext {
     edited: Option<Regs>,
     /// The vector state to load before the next run. While there is no stub, `None` is that of a fresh program.
     fpu: Option<FpuState>,
+    /// The CPU time of its stubs.
+    cpu: HostThreads,
 }
 
 /// Where the context is.
@@ -44,6 +47,7 @@ impl PtraceContext {
             regs: Regs::start(0, 0),
             edited: None,
             fpu: None,
+            cpu: HostThreads::default(),
         }
     }
 
@@ -90,11 +94,13 @@ impl PtraceContext {
         sanitise::all(&mut regs);
         tracee.set_regs(&regs);
         self.fpu.get_or_insert_with(|| self.host.fpu.initial().clone());
+        self.cpu.enter(tracee.tid());
         self.place = Place::In(Arc::clone(space), tracee);
         Ok(())
     }
 
     fn leave(&mut self) {
+        self.cpu.leave();
         self.place = match std::mem::replace(&mut self.place, Place::Nowhere) {
             Place::In(space, tracee) => space.leave(&self.control, tracee).map_or(Place::Nowhere, Place::Spare),
             spare @ Place::Spare(_) => spare,
@@ -168,6 +174,10 @@ impl Context for PtraceContext {
             copy.place = Place::Reserved(space.reserve(stub)?);
         }
         Ok(Box::new(copy))
+    }
+
+    fn cpu_meter(&self) -> CpuMeter {
+        self.cpu.meter()
     }
 
     fn interrupter(&self) -> Interrupter {
