@@ -100,6 +100,30 @@ fn every_operation_passes_the_filter() {
 }
 
 #[test]
+fn each_mount_has_a_thread() {
+    if !may_run() {
+        return;
+    }
+    let (first, second) = (Scratch::new(), Scratch::new());
+    fs::write(second.path("here"), b"").expect("room");
+    let [(ours, theirs), (ours2, theirs2)] = [(); 2].map(|()| FdSocket::pair().expect("sockets"));
+    let mut child = Command::new("unshare")
+        .args(["--mount", "--pid", "--fork", "--kill-child", env!("CARGO_BIN_EXE_gofer-serve"), "--jail"])
+        .args([&first.0, &second.0])
+        .stdin(Stdio::from(OwnedFd::from(theirs)))
+        .stdout(Stdio::from(OwnedFd::from(theirs2)))
+        .spawn()
+        .expect("unshare of util-linux");
+    let options = ClientOptions::default();
+    let sessions = [ours, ours2].map(|s| Client::connect(Box::new(Link(s)), &options).expect("a session"));
+    let found = sessions.each_ref().map(|(client, root)| client.lookup(root, name("here")).is_ok());
+    assert_eq!(found, [false, true]);
+    // Both clients hang up, and so does unshare, which holds what it passed on.
+    drop(sessions);
+    assert!(child.wait().expect("ours").success());
+}
+
+#[test]
 fn nothing_but_the_exported_tree_is_left() {
     if !may_run() {
         return;

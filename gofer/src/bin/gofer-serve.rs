@@ -1,5 +1,6 @@
-//! Serves a directory by hand and for tests: `gofer-serve DIR` answers the client at the socket that is standard input, `serve DIR ADDRESS`
-//! those who connect there by TCP, `--jail DIR` locks itself up first (start it with `unshare -mpfnui`).
+//! Serves directories by hand and for tests: `gofer-serve DIR` answers the client at the socket that is standard input,
+//! `gofer-serve DIR ADDRESS` those who connect there by TCP. `gofer-serve --jail DIR [DIR]` locks itself up first (start
+//! it with `unshare -mpfnui`); the client of the second directory is at standard output.
 #![forbid(unsafe_code)]
 
 use std::error::Error;
@@ -14,9 +15,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let socket = || std::io::stdin().as_fd().try_clone_to_owned();
     let export = |dir| Ok::<_, Box<dyn Error>>(Export::new(std::fs::File::open(dir)?.into())?);
     match arguments[..] {
-        ["--jail", dir] => {
-            let mount = jail::Mount { socket: socket()?, path: dir.into(), read_only: false };
-            jail::run(vec![mount], || eprintln!("ready"))?;
+        ["--jail", ref dirs @ ..] => {
+            let sockets = [socket()?, std::io::stdout().as_fd().try_clone_to_owned()?];
+            let mount = |(dir, socket): (&&str, _)| jail::Mount { socket, path: dir.into(), read_only: false };
+            jail::run(dirs.iter().zip(sockets).map(mount).collect(), || eprintln!("ready"))?;
         }
         [dir] => gofer::serve(vec![Connection { socket: socket()?, export: export(dir)? }], &FdDir::from_proc()?)?,
         [dir, address] => {
@@ -25,7 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 gofer::serve_stream(&stream?, &export(dir)?, &fds)?;
             }
         }
-        _ => return Err("usage: gofer-serve [--jail] DIR | gofer-serve DIR ADDRESS".into()),
+        _ => return Err("usage: gofer-serve DIR [ADDRESS] | gofer-serve --jail DIR [DIR]".into()),
     }
     Ok(())
 }

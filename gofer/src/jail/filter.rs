@@ -91,12 +91,15 @@ fn rules(proc_fd: u64) -> Vec<(c_long, Vec<Vec<Arg>>)> {
         (libc::SYS_madvise, vec![]),
         // A thread for each mount, and nothing that is not a thread of ours.
         (libc::SYS_clone, vec![vec![Bits(0, bits(thread | new_namespaces), bits(thread))]]),
+        // With the first thread the C library takes the two signals that it keeps for itself.
+        (libc::SYS_rt_sigaction, vec![vec![Is(0, 32)], vec![Is(0, 33)]]),
         (libc::SYS_set_robust_list, vec![]),
         (libc::SYS_rseq, vec![]),
         (libc::SYS_sigaltstack, vec![]),
         (libc::SYS_rt_sigprocmask, vec![]),
         (libc::SYS_rt_sigreturn, vec![]),
         (libc::SYS_sched_getaffinity, vec![]),
+        (libc::SYS_gettid, vec![]),
         (libc::SYS_prctl, vec![vec![Is(0, bits(libc::PR_SET_NAME))], vec![Is(0, bits(libc::PR_SET_VMA))]]),
         (libc::SYS_futex, vec![]),
         (libc::SYS_exit, vec![]),
