@@ -48,7 +48,7 @@ impl CurrentTask {
         if shared { self.mm().futex_key(addr) } else { Ok(self.mm().private_futex_key(addr)) }
     }
 
-    /// FUTEX_WAIT with a relative timeout: continued by restart_syscall(2).
+    /// FUTEX_WAIT or FUTEX_WAIT_BITSET with a timeout: never made again, but continued by restart_syscall(2).
     pub fn futex_wait_for(
         &mut self,
         addr: UserAddr,

@@ -208,15 +208,9 @@ impl Clock {
     /// How fast it may run: a CPU-time clock as fast as its threads on all CPUs. Takes locks of tasks.
     #[must_use]
     pub fn pace(&self) -> u32 {
-        let threads = match self {
-            Self::Process(group, _) => group.upgrade().map_or(1, |group| group.live_threads()),
-            Self::Host { .. } | Self::Thread(..) => 1,
-        };
-        if threads <= 1 {
-            return 1;
-        }
-        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-        u32::try_from(threads.min(cpus)).unwrap_or(1)
+        let Self::Process(group, _) = self else { return 1 };
+        let Some(group) = group.upgrade() else { return 1 };
+        u32::try_from(group.live_threads().clamp(1, group.kernel().cpus)).unwrap_or(1)
     }
 
     /// When it should be looked at to see it pass `at`; it is `now` on it, and it runs at `pace`. For a CPU clock an estimate,

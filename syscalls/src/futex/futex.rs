@@ -35,10 +35,10 @@ pub(crate) fn futex(
     let clock = if realtime { Clock::REALTIME } else { Clock::MONOTONIC };
     match command {
         FUTEX_WAIT => wait(task, &call, at),
-        FUTEX_WAIT_BITSET => {
-            let until = absolute(task, clock, at)?;
-            task.futex_wait(addr, call.shared, value, value3, until.as_ref())
-        }
+        FUTEX_WAIT_BITSET => match absolute(task, clock, at)? {
+            None => task.futex_wait(addr, call.shared, value, value3, None),
+            Some(until) => task.futex_wait_for(addr, call.shared, value, value3, until),
+        },
         FUTEX_WAKE => wake(task, &call, FUTEX_BITSET_MATCH_ANY),
         FUTEX_WAKE_BITSET => wake(task, &call, value3),
         FUTEX_WAKE_OP => wake_op(task, &call),
