@@ -142,7 +142,7 @@ fn cpuinfo(task: &CurrentTask) -> Result<Vec<u8>> {
 fn meminfo(task: &CurrentTask) -> Result<Vec<u8>> {
     let kernel = task.kernel();
     let total = kernel.memory_total / 1024;
-    let used = (kernel.memfile.resident().unwrap_or(0) / 1024).min(total);
+    let used = (kernel.memory_used() / 1024).min(total);
     let free = total - used;
     let lines: &[(&str, u64)] = &[
         ("MemTotal:", total),
@@ -238,10 +238,11 @@ fn interrupts(task: &CurrentTask) -> Result<Vec<u8>> {
     Ok(out.into_bytes())
 }
 
-/// The load is not sampled: what runs now stands for all three averages.
 fn loadavg(task: &CurrentTask) -> Result<Vec<u8>> {
     let groups = task.pid_ns().groups().len();
-    Ok(format!("0.00 0.00 0.00 {}/{groups} {}\n", running(task), task.pid_ns().last_number()).into_bytes())
+    let [one, five, fifteen] =
+        task.kernel().load_average().map(|load| format!("{}.{:02}", load >> 16, (load & 0xffff) * 100 >> 16));
+    Ok(format!("{one} {five} {fifteen} {}/{groups} {}\n", running(task), task.pid_ns().last_number()).into_bytes())
 }
 
 fn uptime(task: &CurrentTask) -> Result<Vec<u8>> {
@@ -257,7 +258,7 @@ fn version(task: &CurrentTask) -> Result<Vec<u8>> {
 
 fn vmstat(task: &CurrentTask) -> Result<Vec<u8>> {
     let kernel = task.kernel();
-    let free = kernel.memory_total.saturating_sub(kernel.memfile.resident().unwrap_or(0)) / 4096;
+    let free = kernel.memory_total.saturating_sub(kernel.memory_used()) / 4096;
     Ok(format!("nr_free_pages {free}\nnr_zone_inactive_anon 0\npgpgin 0\npgpgout 0\npswpin 0\npswpout 0\npgfault 0\npgmajfault 0\noom_kill 0\n").into_bytes())
 }
 
