@@ -9,6 +9,7 @@ use abi::resource::{RLIM_INFINITY, Resource};
 use abi::siginfo::SigInfo;
 use abi::signal::Signal;
 use abi::stat::FileType;
+use bitflags::bitflags;
 
 use super::{File, notify};
 use crate::error::{Result, err};
@@ -31,71 +32,93 @@ pub enum Whence {
     Hole,
 }
 
+bitflags! {
+    /// How one read or write differs from others of its file.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct IoFlags: u32 {
+        /// EAGAIN instead of waiting.
+        const NO_WAIT = 1;
+        /// At the end of the file.
+        const APPEND = 2;
+    }
+}
+
 const READ_EVENTS: u32 = POLLIN | POLLRDNORM | POLLHUP | POLLERR | POLLRDHUP;
 const WRITE_EVENTS: u32 = POLLOUT | POLLWRNORM | POLLHUP | POLLERR;
 
 impl File {
     /// read(2): at the file's position. EBADF unless it is open for reading.
     pub fn read(&self, task: &CurrentTask, dst: &mut IoDst<'_>) -> Result<usize> {
-        self.check_readable()?;
-        let n = if self.ops.seekable() {
-            self.blocking(task, false, || {
-                let mut pos = self.pos.lock();
-                let n = self.ops.read(self, task, *pos, dst)?;
-                *pos += n as u64;
-                Ok(n)
-            })?
-        } else {
-            self.blocking(task, false, || self.ops.read(self, task, 0, dst))?
-        };
-        if n > 0 {
-            notify::file_event(self, notify::Event::ACCESS);
-        }
-        Ok(n)
-    }
-
-    /// pread(2): at `pos`, without moving the position. ESPIPE for streams.
-    pub fn read_at(&self, task: &CurrentTask, pos: u64, dst: &mut IoDst<'_>) -> Result<usize> {
-        if !self.ops.seekable() {
-            return err(Errno::ESPIPE);
-        }
-        self.check_readable()?;
-        let n = self.blocking(task, false, || self.ops.read(self, task, pos, dst))?;
-        if n > 0 {
-            notify::file_event(self, notify::Event::ACCESS);
-        }
-        Ok(n)
+        self.read_with(task, None, IoFlags::empty(), dst)
     }
 
     /// write(2): at the file's position, or at the end with O_APPEND. EBADF unless it is open for writing.
     pub fn write(&self, task: &CurrentTask, src: &mut IoSrc<'_>) -> Result<usize> {
-        self.check_writable()?;
-        let n = if self.ops.seekable() {
-            self.blocking(task, true, || {
+        self.write_with(task, None, IoFlags::empty(), src)
+    }
+
+    /// preadv2(2): at `offset`, or at the file's position, which moves. ESPIPE for an offset in a stream.
+    pub fn read_with(
+        &self,
+        task: &CurrentTask,
+        offset: Option<u64>,
+        flags: IoFlags,
+        dst: &mut IoDst<'_>,
+    ) -> Result<usize> {
+        let seekable = self.ops.seekable();
+        if offset.is_some() && !seekable {
+            return err(Errno::ESPIPE);
+        }
+        self.check_readable()?;
+        let wait = !flags.contains(IoFlags::NO_WAIT);
+        let n = match offset {
+            Some(offset) => self.blocking(task, false, wait, || self.ops.read(self, task, offset, dst))?,
+            None if seekable => self.blocking(task, false, wait, || {
                 let mut pos = self.pos.lock();
-                let n = self.write_once(task, &mut pos, src)?;
+                let n = self.ops.read(self, task, *pos, dst)?;
                 *pos += n as u64;
                 Ok(n)
-            })?
-        } else {
-            self.write_stream(task, src)?
+            })?,
+            None => self.blocking(task, false, wait, || self.ops.read(self, task, 0, dst))?,
         };
         if n > 0 {
-            notify::file_event(self, notify::Event::MODIFY);
+            notify::file_event(self, notify::Event::ACCESS);
         }
         Ok(n)
     }
 
-    /// pwrite(2): at `pos` (with O_APPEND at the end all the same, as Linux does), without moving the position.
-    pub fn write_at(&self, task: &CurrentTask, pos: u64, src: &mut IoSrc<'_>) -> Result<usize> {
-        if !self.ops.seekable() {
+    /// pwritev2(2): at `offset` (with O_APPEND at the end all the same, as Linux does), or at the file's position, which
+    /// moves.
+    pub fn write_with(
+        &self,
+        task: &CurrentTask,
+        offset: Option<u64>,
+        flags: IoFlags,
+        src: &mut IoSrc<'_>,
+    ) -> Result<usize> {
+        let seekable = self.ops.seekable();
+        if offset.is_some() && !seekable {
             return err(Errno::ESPIPE);
         }
         self.check_writable()?;
-        let n = self.blocking(task, true, || {
-            let mut at = pos;
-            self.write_once(task, &mut at, src)
-        })?;
+        let wait = !flags.contains(IoFlags::NO_WAIT);
+        let append = flags.contains(IoFlags::APPEND);
+        let n = match offset {
+            Some(offset) => self.blocking(task, true, wait, || {
+                let mut at = if append { self.ops.seek_end(self)? } else { offset };
+                self.write_once(task, &mut at, src)
+            })?,
+            None if seekable => self.blocking(task, true, wait, || {
+                let mut pos = self.pos.lock();
+                if append {
+                    *pos = self.ops.seek_end(self)?;
+                }
+                let n = self.write_once(task, &mut pos, src)?;
+                *pos += n as u64;
+                Ok(n)
+            })?,
+            None => self.write_stream(task, wait, src)?,
+        };
         if n > 0 {
             notify::file_event(self, notify::Event::MODIFY);
         }
@@ -157,7 +180,7 @@ impl File {
         if self.flags().writable() { Ok(()) } else { err(Errno::EBADF) }
     }
 
-    /// Makes an attempt until it no longer says EAGAIN, unless the file is non-blocking.
+    /// Makes an attempt until it no longer says EAGAIN, unless the file is non-blocking or `wait` is false.
     pub fn blocking<T>(&self, task: &CurrentTask, write: bool, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
         match attempt() {
             Err(e) if e.is(Errno::EAGAIN) && !self.nonblocking() => {}
@@ -173,14 +196,14 @@ impl File {
     }
 
     /// All of a write to a stream, as far as it does not have to wait or may.
-    fn write_stream(&self, task: &CurrentTask, src: &mut IoSrc<'_>) -> Result<usize> {
+    fn write_stream(&self, task: &CurrentTask, wait: bool, src: &mut IoSrc<'_>) -> Result<usize> {
         let mut total = 0;
         loop {
-            let step = self.blocking(task, true, || self.ops.write(self, task, &mut 0, src));
+            let step = self.blocking(task, true, wait, || self.ops.write(self, task, &mut 0, src));
             match step {
                 Ok(n) => {
                     total += n;
-                    if n == 0 || src.remaining() == 0 || self.nonblocking() {
+                    if n == 0 || src.remaining() == 0 || self.nonblocking() || !wait {
                         return Ok(total);
                     }
                 }

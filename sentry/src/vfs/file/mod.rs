@@ -8,7 +8,7 @@ mod ops;
 mod owner;
 mod path_only;
 
-pub use io::{Whence, check_file_size};
+pub use io::{IoFlags, Whence, check_file_size};
 pub use ops::{CloseHook, FileOps};
 pub use owner::{FileOwner, Target};
 
