@@ -16,6 +16,7 @@ mod dir;
 pub mod fd_table;
 pub mod file;
 mod fs_context;
+pub mod fs_types;
 pub mod inode;
 pub mod locks;
 mod mount;

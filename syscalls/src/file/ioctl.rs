@@ -1,9 +1,7 @@
 //! ioctl(2): what every file understands; the rest is the file's own.
 
 use abi::fcntl::{F_OWNER_PGRP, F_OWNER_PID, OpenFlags};
-use abi::ioctl::{
-    FICLONE, FIGETBSZ, FIOASYNC, FIOCLEX, FIOGETOWN, FIONBIO, FIONCLEX, FIONREAD, FIOQSIZE, FIOSETOWN,
-};
+use abi::ioctl::{FICLONE, FIGETBSZ, FIOASYNC, FIOCLEX, FIOGETOWN, FIONBIO, FIONCLEX, FIONREAD, FIOQSIZE, FIOSETOWN};
 use abi::stat::FileType;
 use abi::{Errno, UserAddr};
 use sentry::error::{SysResult, err};

@@ -28,7 +28,14 @@ pub(crate) fn flock(task: &mut CurrentTask, fd: Fd, op: FlockOp) -> Result<()> {
 }
 
 /// F_SETLK and F_SETLKW (`wait`), and with `ofd` their OFD twins.
-pub(super) fn set(task: &CurrentTask, fd: Fd, file: &Arc<File>, lock: UserPtr<Flock>, ofd: bool, wait: bool) -> Result<()> {
+pub(super) fn set(
+    task: &CurrentTask,
+    fd: Fd,
+    file: &Arc<File>,
+    lock: UserPtr<Flock>,
+    ofd: bool,
+    wait: bool,
+) -> Result<()> {
     let lock = task.mm().read(lock)?;
     let range = range(file, &lock)?;
     let kind = kind(lock.l_type)?;

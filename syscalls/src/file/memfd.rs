@@ -15,10 +15,8 @@ flag_args! { MemfdFlags: u32 }
 
 /// memfd_create(2): an unnamed file in memory. Huge pages are not there (ENOSYS, as on a kernel without them).
 pub(crate) fn memfd_create(task: &mut CurrentTask, name: UserCStr, flags: MemfdFlags) -> Result<Fd> {
-    let known = MemfdFlags::MFD_CLOEXEC
-        | MemfdFlags::MFD_ALLOW_SEALING
-        | MemfdFlags::MFD_NOEXEC_SEAL
-        | MemfdFlags::MFD_EXEC;
+    let known =
+        MemfdFlags::MFD_CLOEXEC | MemfdFlags::MFD_ALLOW_SEALING | MemfdFlags::MFD_NOEXEC_SEAL | MemfdFlags::MFD_EXEC;
     if flags.contains(MemfdFlags::MFD_HUGETLB) {
         return err(Errno::ENOSYS);
     }

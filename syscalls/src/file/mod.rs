@@ -26,9 +26,7 @@ pub(crate) use ioctl::ioctl;
 pub(crate) use locks::flock;
 pub(crate) use memfd::memfd_create;
 pub(crate) use open::{creat, open, openat, openat2};
-pub(crate) use rw::{
-    pread64, preadv, preadv2, pwrite64, pwritev, pwritev2, read, readv, write, writev,
-};
+pub(crate) use rw::{pread64, preadv, preadv2, pwrite64, pwritev, pwritev2, read, readv, write, writev};
 pub(crate) use seek::lseek;
 pub(crate) use stat::{fstat, lstat, newfstatat, stat};
 pub(crate) use statx::statx;

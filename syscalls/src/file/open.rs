@@ -36,7 +36,13 @@ pub(crate) fn openat(task: &mut CurrentTask, dir: Fd, path: UserCStr, flags: Ope
 }
 
 /// openat2(2): as openat(2), and refuses what it does not know; restricts how the path is resolved.
-pub(crate) fn openat2(task: &mut CurrentTask, dir: Fd, path: UserCStr, how: UserPtr<OpenHow>, size: usize) -> Result<Fd> {
+pub(crate) fn openat2(
+    task: &mut CurrentTask,
+    dir: Fd,
+    path: UserCStr,
+    how: UserPtr<OpenHow>,
+    size: usize,
+) -> Result<Fd> {
     if size < OPEN_HOW_SIZE_VER0 {
         return err(Errno::EINVAL);
     }

@@ -107,11 +107,7 @@ pub(crate) fn pwritev2(
 
 /// What of the flags matters: data is always as durable as it gets, polling makes nothing quicker here.
 fn io_flags(flags: RwFlags, write: bool) -> Result<IoFlags> {
-    let known = RwFlags::RWF_HIPRI
-        | RwFlags::RWF_DSYNC
-        | RwFlags::RWF_SYNC
-        | RwFlags::RWF_NOWAIT
-        | RwFlags::RWF_APPEND;
+    let known = RwFlags::RWF_HIPRI | RwFlags::RWF_DSYNC | RwFlags::RWF_SYNC | RwFlags::RWF_NOWAIT | RwFlags::RWF_APPEND;
     if !known.contains(flags) {
         return err(Errno::EOPNOTSUPP);
     }
@@ -121,25 +117,13 @@ fn io_flags(flags: RwFlags, write: bool) -> Result<IoFlags> {
     Ok(how)
 }
 
-fn read_vector(
-    task: &CurrentTask,
-    fd: Fd,
-    iov: &[UserSlice],
-    offset: Option<i64>,
-    flags: IoFlags,
-) -> Result<usize> {
+fn read_vector(task: &CurrentTask, fd: Fd, iov: &[UserSlice], offset: Option<i64>, flags: IoFlags) -> Result<usize> {
     let offset = offset.map(non_negative).transpose()?;
     let file = task.files().get(fd.0)?;
     file.read_with(task, offset, flags, &mut IoDst::user(task.mm(), iov))
 }
 
-fn write_vector(
-    task: &CurrentTask,
-    fd: Fd,
-    iov: &[UserSlice],
-    offset: Option<i64>,
-    flags: IoFlags,
-) -> Result<usize> {
+fn write_vector(task: &CurrentTask, fd: Fd, iov: &[UserSlice], offset: Option<i64>, flags: IoFlags) -> Result<usize> {
     let offset = offset.map(non_negative).transpose()?;
     let file = task.files().get(fd.0)?;
     file.write_with(task, offset, flags, &mut IoSrc::user(task.mm(), iov))

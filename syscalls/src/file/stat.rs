@@ -37,10 +37,8 @@ pub(crate) fn newfstatat(
     buf: UserPtr<Stat>,
     flags: AtFlags,
 ) -> Result<()> {
-    let known = AtFlags::AT_SYMLINK_NOFOLLOW
-        | AtFlags::AT_NO_AUTOMOUNT
-        | AtFlags::AT_EMPTY_PATH
-        | AtFlags::AT_STATX_SYNC_TYPE;
+    let known =
+        AtFlags::AT_SYMLINK_NOFOLLOW | AtFlags::AT_NO_AUTOMOUNT | AtFlags::AT_EMPTY_PATH | AtFlags::AT_STATX_SYNC_TYPE;
     if !known.contains(flags) {
         return err(Errno::EINVAL);
     }

@@ -24,14 +24,9 @@ pub(crate) fn statx(
     mask: StatxMask,
     buf: UserPtr<Statx>,
 ) -> Result<()> {
-    let known = AtFlags::AT_SYMLINK_NOFOLLOW
-        | AtFlags::AT_NO_AUTOMOUNT
-        | AtFlags::AT_EMPTY_PATH
-        | AtFlags::AT_STATX_SYNC_TYPE;
-    if !known.contains(flags)
-        || flags.contains(AtFlags::AT_STATX_SYNC_TYPE)
-        || mask.bits() & STATX__RESERVED != 0
-    {
+    let known =
+        AtFlags::AT_SYMLINK_NOFOLLOW | AtFlags::AT_NO_AUTOMOUNT | AtFlags::AT_EMPTY_PATH | AtFlags::AT_STATX_SYNC_TYPE;
+    if !known.contains(flags) || flags.contains(AtFlags::AT_STATX_SYNC_TYPE) || mask.bits() & STATX__RESERVED != 0 {
         return err(Errno::EINVAL);
     }
     let path = lookup_at(task, dir, path, flags)?;

@@ -1,9 +1,8 @@
 //! access(2): what the real user may do.
 
 use abi::Errno;
-use abi::capability::CapSet;
+use abi::capability::{CapSet, Securebits};
 use abi::fcntl::{AT_FDCWD, AccessBits, AtFlags};
-use abi::prctl::SECBIT_NO_SETUID_FIXUP_BIT;
 use abi::stat::FileType;
 use sentry::error::{Result, err};
 use sentry::task::{Credentials, CurrentTask};
@@ -73,7 +72,7 @@ fn check(creds: &Credentials, path: &Path, mode: AccessBits) -> Result<()> {
 /// The credentials that a program without set-id bits would have.
 fn real(creds: &Credentials) -> Credentials {
     let mut real = Credentials { fsuid: creds.uid, fsgid: creds.gid, ..creds.clone() };
-    if creds.securebits.bits() & SECBIT_NO_SETUID_FIXUP_BIT == 0 {
+    if !creds.securebits.contains(Securebits::SECBIT_NO_SETUID_FIXUP) {
         real.effective = if creds.uid == creds.user_ns.uid(0).unwrap_or(0) { creds.permitted } else { CapSet::EMPTY };
     }
     real

@@ -17,10 +17,8 @@ pub(crate) use cwd::{chdir, chroot, fchdir, getcwd, umask};
 pub(crate) use handle::{name_to_handle_at, open_by_handle_at};
 pub(crate) use links::{link, linkat, readlink, readlinkat, symlink, symlinkat};
 pub(crate) use mount::{mount, pivot_root, umount2};
-pub(crate) use names::{
-    mkdir, mkdirat, mknod, mknodat, rename, renameat, renameat2, rmdir, unlink, unlinkat,
-};
-pub(crate) use statfs::{fstatfs, statfs, ustat};
+pub(crate) use names::{mkdir, mkdirat, mknod, mknodat, rename, renameat, renameat2, rmdir, unlink, unlinkat};
+pub(crate) use statfs::{fstatfs, statfs};
 pub(crate) use times::{futimesat, utime, utimensat, utimes};
 pub(crate) use xattr::{
     fgetxattr, flistxattr, fremovexattr, fsetxattr, getxattr, getxattrat, lgetxattr, listxattr, listxattrat,

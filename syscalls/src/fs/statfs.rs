@@ -1,9 +1,8 @@
 //! statfs(2).
 
-use abi::Errno;
 use abi::fcntl::AT_FDCWD;
 use abi::statfs::{Statfs, StatfsFlags};
-use sentry::error::{Result, err};
+use sentry::error::Result;
 use sentry::task::CurrentTask;
 use sentry::user::{UserCStr, UserPtr};
 use sentry::vfs::{MountFlags, Path};
@@ -21,11 +20,6 @@ pub(crate) fn statfs(task: &mut CurrentTask, path: UserCStr, buf: UserPtr<Statfs
 pub(crate) fn fstatfs(task: &mut CurrentTask, fd: Fd, buf: UserPtr<Statfs>) -> Result<()> {
     let path = task.files().get_raw(fd.0)?.path().clone();
     tell(task, &path, buf)
-}
-
-/// ustat(2): obsolete, and there are no device numbers to ask about.
-pub(crate) fn ustat(_task: &mut CurrentTask, _dev: u32, _buf: u64) -> Result<()> {
-    err(Errno::EINVAL)
 }
 
 fn tell(task: &CurrentTask, path: &Path, buf: UserPtr<Statfs>) -> Result<()> {

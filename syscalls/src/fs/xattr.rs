@@ -77,13 +77,25 @@ pub(crate) fn setxattrat(
 }
 
 /// getxattr(2).
-pub(crate) fn getxattr(task: &mut CurrentTask, path: UserCStr, name: UserCStr, addr: UserAddr, len: usize) -> Result<usize> {
+pub(crate) fn getxattr(
+    task: &mut CurrentTask,
+    path: UserCStr,
+    name: UserCStr,
+    addr: UserAddr,
+    len: usize,
+) -> Result<usize> {
     let path = lookup(task, Fd(AT_FDCWD), path, true)?;
     get(task, &path, name, Value { addr, len })
 }
 
 /// lgetxattr(2): of a symbolic link itself.
-pub(crate) fn lgetxattr(task: &mut CurrentTask, path: UserCStr, name: UserCStr, addr: UserAddr, len: usize) -> Result<usize> {
+pub(crate) fn lgetxattr(
+    task: &mut CurrentTask,
+    path: UserCStr,
+    name: UserCStr,
+    addr: UserAddr,
+    len: usize,
+) -> Result<usize> {
     let path = lookup(task, Fd(AT_FDCWD), path, false)?;
     get(task, &path, name, Value { addr, len })
 }
@@ -163,7 +175,13 @@ pub(crate) fn fremovexattr(task: &mut CurrentTask, fd: Fd, name: UserCStr) -> Re
 }
 
 /// removexattrat(2).
-pub(crate) fn removexattrat(task: &mut CurrentTask, dir: Fd, path: UserCStr, flags: AtFlags, name: UserCStr) -> Result<()> {
+pub(crate) fn removexattrat(
+    task: &mut CurrentTask,
+    dir: Fd,
+    path: UserCStr,
+    flags: AtFlags,
+    name: UserCStr,
+) -> Result<()> {
     let path = lookup_checked(task, dir, path, flags)?;
     remove(task, &path, name)
 }

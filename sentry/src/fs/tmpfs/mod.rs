@@ -79,6 +79,12 @@ impl TmpFs {
         Dentry::new_root(Self::new(memfile, options))
     }
 
+    /// Its options.
+    #[must_use]
+    pub fn options(&self) -> Options {
+        self.options.lock().clone()
+    }
+
     /// `mount -o remount`: the limits.
     pub fn remount(&self, options: Options) -> Result<()> {
         self.budget.set_max(options.max_pages())?;

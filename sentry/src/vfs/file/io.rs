@@ -181,9 +181,15 @@ impl File {
     }
 
     /// Makes an attempt until it no longer says EAGAIN, unless the file is non-blocking or `wait` is false.
-    pub fn blocking<T>(&self, task: &CurrentTask, write: bool, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
+    pub fn blocking<T>(
+        &self,
+        task: &CurrentTask,
+        write: bool,
+        wait: bool,
+        mut attempt: impl FnMut() -> Result<T>,
+    ) -> Result<T> {
         match attempt() {
-            Err(e) if e.is(Errno::EAGAIN) && !self.nonblocking() => {}
+            Err(e) if e.is(Errno::EAGAIN) && wait && !self.nonblocking() => {}
             done => return done,
         }
         let Some(queue) = self.ops.wait_queue() else { return err(Errno::EAGAIN) };
