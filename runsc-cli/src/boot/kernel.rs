@@ -2,11 +2,85 @@
 
 use std::sync::Arc;
 
-use control::{Failure, SandboxSpec};
+use control::spec::PlatformKind;
+use control::wire::Donated;
+use control::{ContainerSpec, ExitStatus, Failure, ProcessInfo, ProcessSpec, SandboxSpec, SignalTarget, Status};
+use platform::Platform;
+use platform::ptrace::Ptrace;
+use sentry::kernel::{Kernel, KernelParts};
+use sentry::mm::memfile::MemFile;
+use sentry::syscall::SyscallTable;
+use sentry::time::Clocks;
 
 use super::engine::Engine;
 
 /// Makes the platform and the kernel. Called on the first thread, before there are others.
-pub(super) fn boot(_sandbox: &SandboxSpec) -> Result<Arc<dyn Engine>, Failure> {
-    Err(Failure::other("this build has no kernel"))
+pub(super) fn boot(sandbox: &SandboxSpec) -> Result<Arc<dyn Engine>, Failure> {
+    // First: its zygote is forked while there is one thread.
+    let platform = make_platform(sandbox.platform)?;
+    let failed = |what: &str, error: &dyn std::fmt::Display| Failure::other(format!("cannot make {what}: {error}"));
+    let cpus = match usize::try_from(sandbox.cpus).unwrap_or(0) {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        given => given,
+    };
+    let kernel = Kernel::new(KernelParts {
+        platform,
+        memfile: MemFile::new(sandbox.memory_total).map_err(|e| failed("the memory file", &e))?,
+        syscalls: SyscallTable::new(syscalls::x86_64::TABLE),
+        clocks: Clocks::new(),
+        strace: sandbox.strace,
+        cpus,
+        memory_total: sandbox.memory_total,
+    })
+    .map_err(|e| failed("the kernel", &e))?;
+    Ok(Arc::new(Sentry(kernel)))
+}
+
+fn make_platform(kind: PlatformKind) -> Result<Arc<dyn Platform>, Failure> {
+    match kind {
+        PlatformKind::Ptrace => match Ptrace::new() {
+            Ok(platform) => Ok(Arc::new(platform)),
+            Err(e) => Err(Failure::other(e.to_string())),
+        },
+        PlatformKind::Systrap | PlatformKind::Kvm => {
+            Err(Failure::other("this platform is not built in, use --platform=ptrace"))
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Sentry(Arc<Kernel>);
+
+impl Engine for Sentry {
+    fn create(&self, container: ContainerSpec, mut files: Donated) -> Result<(), Failure> {
+        self.0.create_container(&container, &mut files)
+    }
+
+    fn start(&self, id: &str) -> Result<(), Failure> {
+        self.0.start_container(id)
+    }
+
+    fn signal(&self, id: &str, target: SignalTarget, signal: u8) -> Result<(), Failure> {
+        self.0.signal_container(id, target, signal)
+    }
+
+    fn wait(&self, id: &str, pid: Option<u32>) -> Result<ExitStatus, Failure> {
+        self.0.wait_in_container(id, pid)
+    }
+
+    fn exec(&self, id: &str, process: ProcessSpec, mut files: Donated) -> Result<u32, Failure> {
+        self.0.exec_in_container(id, &process, &mut files)
+    }
+
+    fn status(&self, id: &str) -> Result<Status, Failure> {
+        self.0.container_status(id)
+    }
+
+    fn processes(&self, id: &str) -> Result<Vec<ProcessInfo>, Failure> {
+        self.0.container_processes(id)
+    }
+
+    fn set_paused(&self, id: &str, paused: bool) -> Result<(), Failure> {
+        self.0.set_paused(id, paused)
+    }
 }

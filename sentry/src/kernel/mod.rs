@@ -1,8 +1,12 @@
 //! The sandbox as a whole: what all tasks share.
 
 pub mod container;
+mod control;
 pub mod dmesg;
+pub mod file_systems;
 mod load;
+mod process;
+mod root;
 pub mod stubs;
 pub mod version;
 
@@ -10,10 +14,11 @@ use std::sync::Arc;
 
 use std::time::Instant;
 
+use ::control::Failure;
 use platform::Platform;
 use sync::Mutex;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::futex::FutexTable;
 use crate::lock_order;
 use crate::mm::memfile::MemFile;
@@ -90,6 +95,7 @@ pub struct KernelParts {
 impl Kernel {
     /// A kernel without containers.
     pub fn new(parts: KernelParts) -> Result<Arc<Self>> {
+        crate::fs::tty::console::register();
         let root_user_ns = UserNamespace::root();
         let root_pid_ns = PidNamespace::root(Arc::clone(&root_user_ns));
         let names = UtsNames { host: b"localhost".to_vec(), domain: b"(none)".to_vec() };
@@ -139,4 +145,17 @@ impl Kernel {
     pub fn memory_used(&self) -> u64 {
         self.memfile.resident().unwrap_or(0)
     }
+}
+
+/// A failure to do `what`, for the command line.
+fn failure(what: &str, error: &Error) -> Failure {
+    Failure::other(format!("{what}: {}", describe(error)))
+}
+
+/// An error in words: `no such file or directory`.
+fn describe(error: &Error) -> String {
+    let text = std::io::Error::from_raw_os_error(error.errno().raw()).to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_lowercase().collect::<String>() + chars.as_str())
 }

@@ -6,6 +6,7 @@ use abi::UserAddr;
 
 use super::MemoryManager;
 use crate::vfs::File;
+use crate::vfs::write_access::DenyWrite;
 
 /// Addresses of the program's parts, its auxiliary vector and its file.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +27,8 @@ pub struct ProgramInfo {
     pub auxv: Arc<[(u64, u64)]>,
     /// /proc/PID/exe.
     pub exe: Option<Arc<File>>,
+    /// Keeps the program's file from being written.
+    pub deny_write: Option<DenyWrite>,
     /// Where the vDSO is; 0 if there is none.
     pub vdso: UserAddr,
     /// The heap is executable (READ_IMPLIES_EXEC).

@@ -322,7 +322,7 @@ impl CurrentTask {
         if !privileged && self.task.kernel.user_tasks.of(uid) >= limit {
             return err(Errno::EAGAIN);
         }
-        self.task.group.container().check_pids(self.task.kernel.root_pid_ns.used())
+        self.task.group.container().check_pids()
     }
 }
 

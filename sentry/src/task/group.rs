@@ -356,6 +356,9 @@ impl ThreadGroup {
         if resource == Resource::RLIMIT_CPU {
             self.cpu_limit_changed();
         }
+        if resource == Resource::RLIMIT_CPU {
+            self.cpu_limit_changed();
+        }
         let Some(mm) = self.threads().iter().find_map(|task| task.mm()) else { return };
         let copy = match resource {
             Resource::RLIMIT_AS => &mm.limits().address_space,

@@ -8,6 +8,7 @@ use abi::wait::WaitStatus;
 use abi::{Errno, UserAddr};
 use platform::{Access, Event, PlatformError, Resume, SyscallArgs};
 
+use super::activity::Activity;
 use super::signal::Death;
 use super::{CurrentTask, vsyscall};
 use crate::error::SysResult;
@@ -60,6 +61,9 @@ impl CurrentTask {
                 return RunState::Exit;
             }
         };
+        if self.group().container().is_frozen() {
+            self.sleep_frozen();
+        }
         if !self.task.attention().enter_app() {
             // Something came in between. A result is not stored yet: a signal may still find the call unfinished.
             return RunState::GoOn(match resume {
@@ -84,6 +88,22 @@ impl CurrentTask {
             Ok(Event::Interrupted) => RunState::GoOn(None),
             Err(error) => self.platform_failed(&error),
         }
+    }
+
+    /// Sleeps while the container is paused; only death ends it early.
+    fn sleep_frozen(&self) {
+        let container = self.group().container();
+        let id = container.thawed().register(1, self.as_wake());
+        loop {
+            self.parker().reset();
+            if !container.is_frozen() || self.is_dying() {
+                break;
+            }
+            self.set_activity(Activity::Stopped);
+            self.parker().park(None);
+        }
+        self.set_activity(Activity::Run);
+        container.thawed().unregister(id);
     }
 
     fn make_call(&mut self, args: SyscallArgs) -> RunState {

@@ -120,17 +120,21 @@ fn text(mm: &MemoryManager, start: UserAddr, end: UserAddr) -> Vec<u8> {
 }
 
 fn cmdline(subject: &Subject, _: &CurrentTask) -> Result<Vec<u8>> {
-    let Some(mm) = subject.task.mm() else { return Ok(Vec::new()) };
+    Ok(subject.task.mm().map_or_else(Vec::new, |mm| command_line(&mm)))
+}
+
+/// The arguments of a program, each with its NUL.
+pub(crate) fn command_line(mm: &MemoryManager) -> Vec<u8> {
     let info = mm.info();
-    let mut bytes = text(&mm, info.arg_start, info.arg_end);
+    let mut bytes = text(mm, info.arg_start, info.arg_end);
     // A program that overwrote the last NUL (setproctitle) has put its title over the environment too.
     if bytes.last().is_some_and(|last| *last != 0) {
-        bytes.extend(text(&mm, info.env_start, info.env_end));
+        bytes.extend(text(mm, info.env_start, info.env_end));
         if let Some(end) = bytes.iter().position(|byte| *byte == 0) {
             bytes.truncate(end);
         }
     }
-    Ok(bytes)
+    bytes
 }
 
 fn environ(subject: &Subject, reader: &CurrentTask) -> Result<Vec<u8>> {

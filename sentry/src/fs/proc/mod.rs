@@ -17,6 +17,8 @@ mod status;
 mod sys;
 mod system;
 
+pub(crate) use memory::command_line;
+
 use std::sync::Arc;
 
 use abi::statfs::PROC_SUPER_MAGIC;
