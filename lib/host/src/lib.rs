@@ -24,6 +24,7 @@ pub mod pidfd;
 pub mod ptrace;
 pub mod random;
 pub mod readiness;
+pub mod sched;
 pub mod seccomp;
 pub mod self_exe;
 pub mod shared_pages;

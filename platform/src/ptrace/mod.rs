@@ -3,7 +3,7 @@
 //! - [`text`]: the few instructions that run in a stub besides application code.
 //! - [`zygote`]: the process that stubs are cloned from.
 //! - [`memory`]: the host memory of one application address space, with its parked stubs; [`pool`] keeps some ready.
-//! - [`tracee`]: a stub while a thread traces it. [`stop`] says what its stops mean.
+//! - [`tracee`]: a stub while a thread traces it. [`stop`] says what its stops mean, [`placement`] keeps the two together.
 //! - [`space`]: [`crate::AddressSpace`], over a [`queue`] of changes. [`context`]: [`crate::Context`]. [`control`]: how
 //!   other threads reach a running context.
 //!
@@ -17,6 +17,7 @@ mod context;
 mod control;
 mod fpu;
 mod memory;
+mod placement;
 mod pool;
 mod queue;
 mod ranges;
@@ -70,7 +71,7 @@ impl Ptrace {
         let pool = Pool::new()?;
         let memory = pool.take()?;
         let stub = memory.unpark().ok_or_else(|| PlatformError::Unavailable("no stub to test".into()))?;
-        let tracee = Tracee::attach(stub, &memory)?;
+        let tracee = Tracee::attach_unbound(stub, &memory)?;
         let fpu = FpuFormat::of(&tracee)?;
         tracee.release();
         pool.give(memory);

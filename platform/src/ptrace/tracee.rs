@@ -11,6 +11,7 @@ use host::ptrace::{self, Go};
 use parking_lot::Mutex;
 
 use super::memory::{Memory, RECORDS, Record};
+use super::placement::Seat;
 use super::stop::Stop;
 use super::{host_error, text, zygote};
 use crate::regs::{REGS_RAX, Regs};
@@ -22,6 +23,7 @@ pub(super) struct Tracee {
     tid: i32,
     memory: Arc<Memory>,
     tracer: ThreadId,
+    seat: Option<Arc<Seat>>,
     /// Locked by the tracer alone, so never waited for.
     state: Mutex<State>,
 }
@@ -43,9 +45,24 @@ struct State {
 impl Tracee {
     /// Starts to trace an idle stub of `memory`. Its application registers are all zero.
     pub(super) fn attach(tid: i32, memory: &Arc<Memory>) -> Result<Arc<Self>, PlatformError> {
+        // First of all, so that the stub wakes up here and not on a CPU that sleeps.
+        Self::attach_in(Seat::take(tid), tid, memory)
+    }
+
+    /// The same for a trial, wherever the two happen to run.
+    pub(super) fn attach_unbound(tid: i32, memory: &Arc<Memory>) -> Result<Arc<Self>, PlatformError> {
+        Self::attach_in(None, tid, memory)
+    }
+
+    fn attach_in(seat: Option<Arc<Seat>>, tid: i32, memory: &Arc<Memory>) -> Result<Arc<Self>, PlatformError> {
         let state = State { regs: Regs::start(0, 0), known: true, borrowed: true, rax: None, gone: false };
-        let tracee =
-            Self { tid, memory: Arc::clone(memory), tracer: std::thread::current().id(), state: Mutex::new(state) };
+        let tracee = Self {
+            tid,
+            memory: Arc::clone(memory),
+            tracer: std::thread::current().id(),
+            seat,
+            state: Mutex::new(state),
+        };
         match tracee.stop_parked() {
             Ok(()) => Ok(Arc::new(tracee)),
             Err(error) => {
@@ -147,6 +164,9 @@ impl Tracee {
     pub(super) fn run(&self) -> Result<Stop, PlatformError> {
         let mut state = self.state.lock();
         state.known = false;
+        if let Some(seat) = &self.seat {
+            seat.count();
+        }
         self.go(Go::SysEmu)?;
         self.wait(&mut state)
     }
@@ -182,6 +202,7 @@ impl Tracee {
         let ready = self.is_ours() && !self.is_gone() && self.put_regs(&text::park()).is_ok();
         let parked = ready && ptrace::detach(self.tid).is_ok();
         if parked {
+            self.stand_up();
             self.state.lock().gone = true;
             self.memory.park(self.tid);
         } else {
@@ -200,6 +221,7 @@ impl Tracee {
         let mut state = self.state.lock();
         if !state.gone {
             state.gone = true;
+            self.stand_up();
             child::kill_and_reap(self.tid);
         }
     }
@@ -219,6 +241,12 @@ impl Tracee {
                 }
                 Stop::Signal(_) | Stop::Trap | Stop::Syscall => {}
             }
+        }
+    }
+
+    fn stand_up(&self) {
+        if let Some(seat) = &self.seat {
+            seat.leave();
         }
     }
 
@@ -257,6 +285,7 @@ impl Tracee {
             Ok(Waited::Event(_)) => Ok(Stop::Trap),
             Ok(Waited::Dead | Waited::Nothing) | Err(_) => {
                 state.gone = true;
+                self.stand_up();
                 Err(PlatformError::StubDied)
             }
         }
