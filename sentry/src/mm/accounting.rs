@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use abi::resource::Resource;
 use abi::{PAGE_SHIFT, PAGE_SIZE};
 
 use super::vma::{Vma, VmaFlags};
@@ -17,6 +18,31 @@ pub struct MemLimits {
     pub stack: AtomicU64,
     /// RLIMIT_MEMLOCK.
     pub locked: AtomicU64,
+}
+
+impl MemLimits {
+    /// A soft limit was changed.
+    pub fn set(&self, resource: Resource, bytes: u64) {
+        let limit = match resource {
+            Resource::RLIMIT_AS => &self.address_space,
+            Resource::RLIMIT_DATA => &self.data,
+            Resource::RLIMIT_STACK => &self.stack,
+            Resource::RLIMIT_MEMLOCK => &self.locked,
+            _ => return,
+        };
+        limit.store(bytes, Ordering::Relaxed);
+    }
+
+    /// The limits that `soft` gives for each resource.
+    pub fn from_soft(soft: impl Fn(Resource) -> u64) -> Self {
+        let limits = Self::default();
+        for resource in
+            [Resource::RLIMIT_AS, Resource::RLIMIT_DATA, Resource::RLIMIT_STACK, Resource::RLIMIT_MEMLOCK]
+        {
+            limits.set(resource, soft(resource));
+        }
+        limits
+    }
 }
 
 impl Default for MemLimits {

@@ -164,4 +164,4 @@ impl fmt::Debug for MemoryManager {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

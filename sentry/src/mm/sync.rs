@@ -45,6 +45,12 @@ impl MemoryManager {
         if covered { Ok(()) } else { err(Errno::ENOMEM) }
     }
 
+    /// Whether `range` has no hole.
+    #[must_use]
+    pub fn is_mapped(&self, range: UserRange) -> bool {
+        self.space.read().vmas.covers(range)
+    }
+
     /// mincore(2): for each page of the range whether it is there. ENOMEM if something is not mapped. At most `max_pages`
     /// are told.
     pub fn residency(&self, range: UserRange, max_pages: usize) -> Result<Vec<u8>> {

@@ -12,7 +12,7 @@ use platform::{Access, AddressSpace, Context, MapOp, Platform, PlatformError, Pr
 use crate::mm::{FaultHistory, FaultSignal, Layout, MemLimits, MemoryManager, Randomness, memfile::MemFile};
 
 #[derive(Debug)]
-pub(super) struct Machine;
+pub(crate) struct Machine;
 
 #[derive(Debug, Default)]
 pub(super) struct PageTable {
@@ -59,11 +59,11 @@ impl AddressSpace for PageTable {
     }
 }
 
-pub(in crate::mm) fn memfile() -> Arc<MemFile> {
+pub(crate) fn memfile() -> Arc<MemFile> {
     MemFile::new(1 << 30).expect("a memory file")
 }
 
-pub(in crate::mm) fn space(memfile: &Arc<MemFile>) -> Arc<MemoryManager> {
+pub(crate) fn space(memfile: &Arc<MemFile>) -> Arc<MemoryManager> {
     let layout = Layout::new(Machine.user_range(), 8 << 20, false, &Randomness::default());
     MemoryManager::new(Arc::new(Machine), Arc::clone(memfile), layout, MemLimits::default()).expect("a space")
 }

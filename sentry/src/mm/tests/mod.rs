@@ -1,6 +1,6 @@
 //! The memory manager on a platform that plays the CPU.
 
-pub(super) mod machine;
+pub(crate) mod machine;
 mod random;
 
 use std::sync::Arc;
