@@ -25,6 +25,11 @@ pub const CLOCK_SIZE: usize = 32;
 
 // Registers: r8 parameters, r9 sequence, r10 seconds, r11 the clock's parameters; all of them the caller's to lose.
 global_asm!(
+    // Other code units refer to the labels.
+    ".irp name, text, text_end, clock_gettime, gettimeofday, time, clock_getres, getcpu",
+    ".globl host_vdso_\\name",
+    ".hidden host_vdso_\\name",
+    ".endr",
     ".pushsection .rodata.host_vdso, \"a\", @progbits",
     ".balign 64",
     "host_vdso_text:",

@@ -58,10 +58,8 @@ fn load(flags: u32, offset: u64, vaddr: u64, filesz: u64, memsz: u64) -> Phdr64 
 
 /// Two segments: code with the headers, and data with a bss.
 fn elf(kind: u16, base: u64, interpreter: Option<&str>) -> Vec<u8> {
-    let mut headers = vec![
-        load(PF_R | PF_X, 0, base, 0x1000, 0x1000),
-        load(PF_R | PF_W, 0x1800, base + 0x2800, 0x100, 0x2000),
-    ];
+    let mut headers =
+        vec![load(PF_R | PF_X, 0, base, 0x1000, 0x1000), load(PF_R | PF_W, 0x1800, base + 0x2800, 0x100, 0x2000)];
     if let Some(path) = interpreter {
         let len = path.len() as u64 + 1;
         headers.push(Phdr64 { p_type: PT_INTERP, p_offset: 0x400, p_filesz: len, p_memsz: len, ..Phdr64::default() });
@@ -208,9 +206,8 @@ fn what_is_no_program_is_refused() {
 fn too_many_arguments_are_refused() {
     let memfile = memfile();
     let bytes = elf(ET_EXEC, 0x40_0000, None);
-    let errno = |argv: &[&str]| {
-        run_with(&memfile, &bytes, argv, &|_| err(Errno::ENOENT)).map(|_| ()).map_err(|e| e.errno())
-    };
+    let errno =
+        |argv: &[&str]| run_with(&memfile, &bytes, argv, &|_| err(Errno::ENOENT)).map(|_| ()).map_err(|e| e.errno());
     let long = "a".repeat(128 << 10);
     assert_eq!(errno(&[&long]), Err(Errno::E2BIG));
     assert_eq!(errno(&[&long[1..]]), Ok(()));

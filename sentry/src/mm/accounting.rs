@@ -36,9 +36,7 @@ impl MemLimits {
     /// The limits that `soft` gives for each resource.
     pub fn from_soft(soft: impl Fn(Resource) -> u64) -> Self {
         let limits = Self::default();
-        for resource in
-            [Resource::RLIMIT_AS, Resource::RLIMIT_DATA, Resource::RLIMIT_STACK, Resource::RLIMIT_MEMLOCK]
-        {
+        for resource in [Resource::RLIMIT_AS, Resource::RLIMIT_DATA, Resource::RLIMIT_STACK, Resource::RLIMIT_MEMLOCK] {
             limits.set(resource, soft(resource));
         }
         limits

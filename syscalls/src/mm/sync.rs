@@ -1,7 +1,7 @@
 //! msync(2).
 
-use abi::mman::MsyncFlags;
 use abi::UserAddr;
+use abi::mman::MsyncFlags;
 use sentry::error::Result;
 use sentry::task::CurrentTask;
 
