@@ -69,7 +69,7 @@ impl ThreadGroup {
             };
             parent.send_signal(self.child_info(&parent, code, status.number()));
         }
-        parent.child_queue.notify(u32::from(POLLIN));
+        parent.child_queue.notify(POLLIN);
     }
 
     /// SIGCHLD about this process, as its parent sees it.
