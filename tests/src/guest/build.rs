@@ -46,7 +46,7 @@ fn compile(source: &Path, to: &Path) -> io::Result<()> {
     let temporary = to.with_extension("new");
     // relative to the sources, so that failed checks name no machine's paths
     let output = Command::new("gcc")
-        .current_dir(source.parent().unwrap_or(Path::new(".")))
+        .current_dir(source.parent().unwrap_or_else(|| Path::new(".")))
         .args(["-std=gnu11", "-O1", "-g", "-static", "-pthread", "-Wall", "-Wextra", "-Werror"])
         // wrong arguments are what many cases are about
         .args(["-Wno-nonnull", "-Wno-stringop-overread", "-Wno-stringop-overflow", "-o"])
