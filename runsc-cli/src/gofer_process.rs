@@ -1,12 +1,13 @@
 //! `gofer`: the process that serves a container's files. It learns over its file 3 what to serve, shuts itself in, and ends
 //! when the last connection has closed.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use control::spec::FdSlot;
 use control::wire::Donated;
-use gofer::{Connection, Export, FdDir};
+use gofer::jail::Mount;
 use serde::{Deserialize, Serialize};
 
 use crate::channel::Channel;
@@ -26,8 +27,8 @@ pub(crate) struct GoferSpec {
 /// One tree and who may use it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ExportSpec {
-    /// The tree's root, O_PATH.
-    pub(crate) root: FdSlot,
+    /// The directory or file, absolute.
+    pub(crate) path: PathBuf,
     /// The connection.
     pub(crate) socket: FdSlot,
     /// Refuse changes.
@@ -48,25 +49,17 @@ pub(crate) fn main() -> ExitCode {
 fn serve() -> Result<()> {
     let (spec, mut donated) = receive()?;
     crate::boot::logging::start(spec.log);
-    let mut connections = Vec::with_capacity(spec.exports.len());
-    for export in &spec.exports {
-        let root = Export::new(donated.take(export.root)?)?.read_only(export.read_only);
-        connections.push(Connection { socket: donated.take(export.socket)?, export: root });
-    }
+    let mounts = spec.exports.into_iter().map(|export| {
+        let ExportSpec { path, socket, read_only } = export;
+        Ok(Mount { socket: donated.take(socket)?, path, read_only })
+    });
+    let mounts = mounts.collect::<Result<Vec<_>>>()?;
     drop(donated);
-    nix::sys::stat::umask(nix::sys::stat::Mode::empty());
-    let fds = shut_in()?;
-    gofer::serve(connections, &fds).context("cannot serve")
+    Ok(gofer::jail::run(mounts, || ())?)
 }
 
 /// The launch socket closes when this returns: what ends us is the end of our connections.
 fn receive() -> Result<(GoferSpec, Donated)> {
     let channel = Channel::from(host::spawn::launch_socket()?);
     channel.recv().context("cannot learn what to serve")
-}
-
-/// Gives up everything that serving does not need.
-fn shut_in() -> Result<FdDir> {
-    nix::sys::prctl::set_no_new_privs()?;
-    Ok(FdDir::from_proc()?)
 }

@@ -1,8 +1,6 @@
 //! A bundle as a container the kernel can build, with the connections to its gofer.
 
-use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
@@ -93,17 +91,10 @@ struct Connections {
 impl Connections {
     /// Has a path of the host served. Returns the kernel's end, and whether it is a directory.
     fn connect(&mut self, path: &Path, read_only: bool) -> Result<(FdSlot, bool)> {
-        let mut options = File::options();
-        let root = options.read(true).custom_flags(nix::libc::O_PATH).open(path);
-        let root = root.map_err(|e| anyhow!("stat {}: {}", path.display(), plain(&e)))?;
-        let directory = root.metadata().with_context(|| format!("stat {}", path.display()))?.is_dir();
+        let metadata = std::fs::metadata(path).map_err(|e| anyhow!("stat {}: {}", path.display(), plain(&e)))?;
         let (ours, theirs) = UnixStream::pair()?;
-        self.exports.push(ExportSpec {
-            root: self.gofer_files.add(root.into()),
-            socket: self.gofer_files.add(theirs.into()),
-            read_only,
-        });
-        Ok((self.files.add(ours.into()), directory))
+        self.exports.push(ExportSpec { path: path.to_owned(), socket: self.gofer_files.add(theirs.into()), read_only });
+        Ok((self.files.add(ours.into()), metadata.is_dir()))
     }
 
     fn mount(&mut self, plan: MountPlan) -> Result<MountSpec> {
