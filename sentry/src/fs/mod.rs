@@ -9,6 +9,7 @@ pub mod hostfd;
 pub mod inotify;
 pub mod memfd;
 pub mod nsfs;
+pub mod overlay;
 pub mod pipe;
 pub mod poll;
 pub mod proc;

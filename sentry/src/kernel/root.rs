@@ -13,6 +13,7 @@ use super::file_systems::MountContext;
 use super::{Kernel, failure};
 use crate::error::{Error, Result, err};
 use crate::fs::gofer::{GoferFs, GoferOptions};
+use crate::fs::overlay::OverlayFs;
 use crate::task::Credentials;
 use crate::vfs::namei::{mkdir, mknod, symlink};
 use crate::vfs::walk::{WalkFlags, resolve};
@@ -72,14 +73,14 @@ pub(super) fn build(
 }
 
 fn root_file_system(kernel: &Arc<Kernel>, spec: &RootSpec, files: &mut Donated) -> Result<Arc<Dentry>, Failure> {
-    let _ = kernel;
     let socket = files.take(spec.connection).map_err(|e| Failure::other(e.to_string()))?;
     let options = GoferOptions { dev: anon::next_dev(), exclusive: true };
     let lower = GoferFs::connect(socket, options).map_err(|e| failure("cannot reach the root file system", &e))?;
-    let lower = Dentry::new_root(lower).map_err(|e| failure("cannot read the root directory", &e))?;
-    match &spec.overlay {
-        Overlay::None | Overlay::Memory | Overlay::File(_) => Ok(lower),
-    }
+    let root = match &spec.overlay {
+        Overlay::None => Dentry::new_root(lower),
+        Overlay::Memory | Overlay::File(_) => OverlayFs::mount(&kernel.memfile, lower),
+    };
+    root.map_err(|e| failure("cannot read the root directory", &e))
 }
 
 impl Builder<'_> {

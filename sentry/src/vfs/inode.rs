@@ -45,6 +45,9 @@ pub trait FileSystem: Any + Debug + Send + Sync {
         String::new()
     }
 
+    /// The last mount of it is gone: what its inodes and it hold of each other is let go.
+    fn unmounted(&self) {}
+
     /// Writes back what a sync(2) would.
     fn sync(&self) -> Result<()> {
         Ok(())

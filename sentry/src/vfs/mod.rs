@@ -29,6 +29,8 @@ pub mod perm;
 pub mod setattr;
 mod super_block;
 pub mod sysctl;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod walk;
 pub mod write_access;
 pub mod xattr;

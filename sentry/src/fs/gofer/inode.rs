@@ -1,11 +1,13 @@
 //! A file of the tree.
 
 use std::any::Any;
+use std::os::fd::AsFd;
 use std::sync::{Arc, OnceLock};
 
 use abi::Errno;
 use abi::fcntl::OpenFlags;
 use abi::stat::FileType;
+use host::mem::HostSlice;
 use ninep::client::FidHandle;
 use ninep::{Name, Stat};
 use sync::Mutex;
@@ -218,6 +220,11 @@ impl Inode for GoferInode {
 
     fn attachments(&self) -> &Attachments {
         &self.attachments
+    }
+
+    fn read_into(&self, pos: u64, dst: &HostSlice<'_>) -> Result<usize> {
+        let file = self.handle(false)?;
+        Ok(dst.read_fd(file.as_fd(), Some(pos))?)
     }
 
     fn mappable(self: Arc<Self>) -> Option<Arc<dyn Mappable>> {

@@ -43,7 +43,7 @@ pub struct ContentFile<T>(pub Arc<T>);
 
 /// The same as something that can be mapped.
 #[derive(Debug)]
-pub(super) struct MappedContent<T>(pub Arc<T>);
+pub(in crate::fs) struct MappedContent<T>(pub(in crate::fs) Arc<T>);
 
 impl<T: HasContent> Mappable for MappedContent<T> {
     fn translate(&self, offset: u64, len: u64, write: bool) -> Result<Translation> {

@@ -11,6 +11,8 @@ mod node;
 mod options;
 
 pub use content::{Budget, Content};
+pub use dir::Names;
+pub(in crate::fs) use file::MappedContent;
 pub use file::{ContentFile, HasContent};
 pub use meta::{Meta, Xattrs};
 pub use node::{Node, NodeKind};

@@ -142,6 +142,6 @@ mod tests {
         assert_eq!(options.show(), "size=65536k,nr_inodes=1024,mode=755,uid=5,inode64");
         assert!(Options::unlimited().parse(b"size=1q", 0).is_err());
         assert!(Options::unlimited().parse(b"frob", 0).is_err());
-        assert_eq!(Options::unlimited().parse(b"size=50%", 1 << 20).unwrap().max_pages(), 127);
+        assert_eq!(Options::unlimited().parse(b"size=50%", 1 << 20).unwrap().max_pages(), 128);
     }
 }

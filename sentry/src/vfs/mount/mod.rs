@@ -144,6 +144,7 @@ impl Drop for Mount {
                 top = parent;
             }
             top.drop_cache();
+            top.fs().unmounted();
         }
     }
 }

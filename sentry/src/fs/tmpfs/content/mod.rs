@@ -162,7 +162,8 @@ impl Content {
 
     /// As [`Self::read`], into one piece of memory.
     pub fn read_into(&self, pos: u64, dst: &HostSlice<'_>) -> Result<usize> {
-        self.data.read().read(pos, dst)
+        // The content of an overlay may be locked already, by a read that led here.
+        self.data.read_nested().read(pos, dst)
     }
 
     /// Writes at `*pos`, or at the end with `append`, which sets `*pos`; up to `max_size` bytes of file. `check` is asked
