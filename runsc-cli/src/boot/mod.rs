@@ -36,6 +36,12 @@ pub(crate) struct GoOn {
 
 /// The whole process. Its exit status is that of the container's first process.
 pub(crate) fn main() -> ExitCode {
+    // A kernel that lost a thread must not go on half alive (release builds abort by themselves).
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        report(info);
+        std::process::abort();
+    }));
     let Ok(channel) = host::spawn::launch_socket().map(Channel::from) else { return ExitCode::FAILURE };
     match run(&channel) {
         Ok(status) => ExitCode::from(status),

@@ -184,10 +184,7 @@ impl ThreadGroup {
 
     /// All threads have ended. Under `Tree`.
     fn die(self: &Arc<Self>, tree: &TreeGuard<'_>) {
-        let status = {
-            let threads = self.threads.lock();
-            self.signals.exit_status().unwrap_or(threads.leader_exit)
-        };
+        let status = self.signals.exit_status().unwrap_or_else(|| self.threads.lock().leader_exit);
         let (children, process_group) = {
             let mut links = self.links.lock();
             links.life = Life::Zombie(status);

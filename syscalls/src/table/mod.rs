@@ -19,7 +19,7 @@ macro_rules! syscall_table {
             name: stringify!($name),
             support: sentry::syscall::Support::Absent(concat!(stringify!($errno), ": ", $why)),
             handler: |task, args| $crate::table::absent(task, args, abi::Errno::$errno),
-            trace: |_, args, out| write!(out, "{}({:#x?})", stringify!($name), args.args),
+            trace: |_, args, out| write!(out, "{}({:x?})", stringify!($name), args.args),
         }
     };
     (@make $nr:literal, $($path:ident)::+, $support:expr) => {
