@@ -14,7 +14,6 @@ use super::{Kernel, failure};
 use crate::error::{Error, Result, err};
 use crate::fs::gofer::{GoferFs, GoferOptions};
 use crate::fs::overlay::OverlayFs;
-use crate::fs::overlay::OverlayFs;
 use crate::task::Credentials;
 use crate::vfs::namei::{mkdir, mknod, symlink};
 use crate::vfs::walk::{WalkFlags, resolve};
