@@ -192,7 +192,11 @@ impl CurrentTask {
                 other => break other,
             }
             if let Err(e) = self.park(deadline) {
-                break Err(e);
+                // What was waited for may have come together with the signal or the deadline.
+                break match attempt() {
+                    Err(again) if again.is(Errno::EAGAIN) => Err(e),
+                    other => other,
+                };
             }
         };
         queue.unregister(id);
