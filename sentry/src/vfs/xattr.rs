@@ -54,6 +54,10 @@ pub fn list(creds: &Credentials, path: &Path) -> Result<Vec<u8>> {
 fn check(creds: &Credentials, path: &Path, name: &[u8], write: bool) -> Result<()> {
     let refuse = |errno_to_write| err(if write { errno_to_write } else { Errno::ENODATA });
     let access = path.inode().access()?;
+    let prefixes = [XATTR_SECURITY_PREFIX, XATTR_TRUSTED_PREFIX, XATTR_USER_PREFIX];
+    if prefixes.contains(&name) {
+        return err(Errno::EINVAL);
+    }
     if name == XATTR_NAME_POSIX_ACL_ACCESS || name == XATTR_NAME_POSIX_ACL_DEFAULT {
         return err(Errno::EOPNOTSUPP);
     }

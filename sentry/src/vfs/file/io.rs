@@ -128,7 +128,9 @@ impl File {
     /// lseek(2).
     pub fn seek(&self, whence: Whence, offset: i64) -> Result<u64> {
         if !self.ops.seekable() {
-            return err(Errno::ESPIPE);
+            // Of anonymous inodes Linux takes any position and keeps none.
+            let anonymous = self.path.dentry.is_pseudo() && self.kind() == FileType::Regular;
+            return if anonymous { Ok(0) } else { err(Errno::ESPIPE) };
         }
         let mut pos = self.pos.lock();
         let from = match whence {
@@ -164,7 +166,7 @@ impl File {
     /// The position (/proc/PID/fdinfo).
     #[must_use]
     pub fn pos(&self) -> u64 {
-        *self.pos.lock()
+        self.pos.get()
     }
 
     /// EBADF unless it is open for reading, EISDIR for a directory.

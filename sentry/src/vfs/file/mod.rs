@@ -7,6 +7,7 @@ mod io;
 mod ops;
 mod owner;
 mod path_only;
+mod position;
 
 pub use io::{IoFlags, Whence, check_file_size};
 pub use ops::{CloseHook, FileOps};
@@ -21,10 +22,11 @@ use abi::fcntl::OpenFlags;
 use abi::stat::FileType;
 use sync::Mutex;
 
+use self::position::Position;
 use super::write_access::WriteAccess;
 use super::{Attr, FdTable, Inode, MountFlags, Path, anon, locks, notify};
 use crate::error::Result;
-use crate::lock_order::{FilePos, Leaf};
+use crate::lock_order::Leaf;
 
 /// An open file description (what `struct file` is on Linux).
 pub struct File {
@@ -33,7 +35,7 @@ pub struct File {
     path: Path,
     /// Access mode and status flags.
     flags: AtomicU32,
-    pub(super) pos: Mutex<u64, FilePos>,
+    pub(super) pos: Position,
     marks: AtomicU8,
     close_hooks: Mutex<Vec<Weak<dyn CloseHook>>, Leaf>,
     /// Who hears of readiness by signal, and the registration while O_ASYNC is set.
@@ -88,7 +90,7 @@ impl File {
             ops,
             path,
             flags: AtomicU32::new((flags - dropped).bits()),
-            pos: Mutex::new(0),
+            pos: Position::default(),
             marks: AtomicU8::new(marks),
             close_hooks: Mutex::default(),
             signals: Mutex::default(),

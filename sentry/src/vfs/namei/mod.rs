@@ -20,13 +20,14 @@ use std::sync::Arc;
 use abi::Errno;
 
 use super::perm::Want;
-use super::{Access, Dentry, Path};
+use super::{Access, Caching, Dentry, Path};
 use crate::error::{Result, err};
 use crate::task::Credentials;
 
 /// May a name be made in this directory?
 pub(super) fn may_create(dir: &Path, creds: &Credentials) -> Result<()> {
-    if dir.dentry.is_unlinked() {
+    // Where names are computed there is nothing between those that are there.
+    if dir.dentry.is_unlinked() || dir.dentry.sb().caching() == Caching::Never {
         return err(Errno::ENOENT);
     }
     dir.check(creds, Want::WRITE | Want::EXEC)
