@@ -6,7 +6,7 @@ use abi::Errno;
 
 use super::Kernel;
 use crate::error::{Result, err};
-use crate::fs::{devpts, proc, tmpfs};
+use crate::fs::{devpts, proc, sysfs, tmpfs};
 use crate::task::PidNamespace;
 use crate::vfs::Dentry;
 
@@ -18,7 +18,7 @@ pub struct MountContext<'a> {
 }
 
 /// The types, as /proc/filesystems lists them; all without a device.
-pub const FILE_SYSTEMS: &[&str] = &["devpts", "proc", "tmpfs"];
+pub const FILE_SYSTEMS: &[&str] = &["devpts", "proc", "sysfs", "tmpfs"];
 
 impl Kernel {
     /// A new instance of a file system, or the one there is, ready to be mounted. ENODEV for a type we do not have.
@@ -37,6 +37,7 @@ impl Kernel {
                 let data = std::str::from_utf8(data).map_err(|_| Errno::EINVAL)?;
                 Dentry::new_root(devpts::mount(data)?)
             }
+            "sysfs" => Dentry::new_root(sysfs::new(self)),
             "proc" => Dentry::new_root(proc::new(self, context.pid_ns)),
             _ => err(Errno::ENODEV),
         }

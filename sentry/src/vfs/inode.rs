@@ -234,9 +234,9 @@ pub trait Inode: Any + Debug + Send + Sync {
         err(Errno::ENXIO)
     }
 
-    /// Opens a device node that means something else than its number alone says (the nodes of a devpts); `None`: ask the
-    /// device table.
-    fn open_device(&self, task: &CurrentTask, flags: OpenFlags) -> Result<Option<Arc<dyn FileOps>>> {
+    /// Opens a device node or FIFO that means something else than its number or its name alone says (the nodes of a devpts,
+    /// a pipe through /proc/self/fd, a file given by the host); `None`: the VFS goes on by its type.
+    fn open_special(&self, task: &CurrentTask, flags: OpenFlags) -> Result<Option<Arc<dyn FileOps>>> {
         let _ = (task, flags);
         Ok(None)
     }

@@ -211,12 +211,14 @@ fn may_open(task: &CurrentTask, path: &Path, flags: OpenFlags) -> Result<()> {
 
 fn open_inode(task: &CurrentTask, path: &Path, flags: OpenFlags) -> Result<Arc<dyn FileOps>> {
     let inode = path.inode();
+    if matches!(path.kind(), FileType::Fifo | FileType::CharDevice)
+        && let Some(ops) = inode.open_special(task, flags)?
+    {
+        return Ok(ops);
+    }
     match path.kind() {
         FileType::Fifo => Ok(pipe::fifo::open(inode.attachments(), task, flags)?),
-        FileType::CharDevice => match inode.open_device(task, flags)? {
-            Some(ops) => Ok(ops),
-            None => device::open(task, inode.attr()?.rdev, flags),
-        },
+        FileType::CharDevice => device::open(task, inode.attr()?.rdev, flags),
         FileType::BlockDevice | FileType::Socket => err(Errno::ENXIO),
         FileType::Directory => match Arc::clone(inode).open(task, flags) {
             Err(e) if e.is(Errno::ENXIO) => Ok(Arc::new(DirFile)),

@@ -3,7 +3,7 @@
 use abi::Errno;
 use abi::fcntl::OpenFlags;
 use sentry::error::{Result, err};
-use sentry::fs::pipe::Pipe;
+use sentry::fs::pipe::{Pipe, fifo};
 use sentry::task::CurrentTask;
 use sentry::user::UserPtr;
 use sentry::vfs::{File, anon};
@@ -26,6 +26,7 @@ pub(crate) fn pipe2(task: &mut CurrentTask, fds: UserPtr<[i32; 2]>, flags: OpenF
     let pipe = Pipe::new();
     let status = flags & (OpenFlags::O_NONBLOCK | OpenFlags::O_DIRECT);
     let path = anon::pipe_path(task.creds().fsuid, task.creds().fsgid);
+    fifo::attach(path.inode().attachments(), &pipe);
     let read = File::new(pipe.open(true, false), path.clone(), status | OpenFlags::O_RDONLY);
     let write = File::new(pipe.open(false, true), path, status | OpenFlags::O_WRONLY);
     let numbers = install_pair(task, [read, write], flags.contains(OpenFlags::O_CLOEXEC))?;

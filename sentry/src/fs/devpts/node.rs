@@ -97,7 +97,7 @@ impl Inode for Node {
         &self.attachments
     }
 
-    fn open_device(&self, task: &CurrentTask, flags: OpenFlags) -> Result<Option<Arc<dyn FileOps>>> {
+    fn open_special(&self, task: &CurrentTask, flags: OpenFlags) -> Result<Option<Arc<dyn FileOps>>> {
         match &self.tty {
             Some(tty) => slave::open(tty, task, flags).map(Some),
             None => self.fs.upgrade().ok_or(Errno::EIO)?.open_master(task).map(Some),

@@ -205,4 +205,9 @@ impl Inode for HostInode {
         let file = self.file.upgrade().ok_or(Errno::ENXIO)?;
         Ok(file)
     }
+
+    fn open_special(&self, _: &CurrentTask, _: OpenFlags) -> Result<Option<Arc<dyn FileOps>>> {
+        let file = self.file.upgrade().ok_or(Errno::ENXIO)?;
+        Ok(Some(file))
+    }
 }

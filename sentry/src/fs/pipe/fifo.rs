@@ -20,6 +20,11 @@ struct Fifo {
     pipe: Mutex<Weak<Pipe>, Leaf>,
 }
 
+/// Makes an inode mean this pipe: that of pipe(2), which can be opened again through /proc/self/fd.
+pub fn attach(attachments: &Attachments, pipe: &Arc<Pipe>) {
+    *attachments.get_or_insert(Fifo::default).pipe.lock() = Arc::downgrade(pipe);
+}
+
 /// Opens a FIFO. Without O_NONBLOCK it waits until the other side has been opened too; with it, a writer without readers
 /// gets ENXIO.
 pub fn open(attachments: &Attachments, task: &CurrentTask, flags: OpenFlags) -> Result<Arc<PipeEnd>> {
