@@ -1,7 +1,7 @@
 //! The signal state of a thread group: signals for the process, its threads, group stop and group exit.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use abi::signal::{SIG_DFL, SigAction, SigSet, Signal};
 use abi::wait::WaitStatus;
@@ -19,6 +19,8 @@ pub struct GroupSignals {
     state: Mutex<State, lock_order::Signal>,
     /// What is in `State::pending`; changed with the lock held.
     pending_set: AtomicU64,
+    /// See [`State::exit`].
+    exit: Arc<OnceLock<WaitStatus>>,
     pub(super) listeners: Listeners,
 }
 
@@ -31,8 +33,8 @@ pub(super) struct State {
     pub(super) members: Vec<Arc<TaskSignals>>,
     /// Where to look first for a thread to take the next signal.
     pub(super) turn: usize,
-    /// Set once the process is dying: its status.
-    pub(super) exit: Option<WaitStatus>,
+    /// Set once the process is dying: its status. Set with the lock held, read without it.
+    exit: Arc<OnceLock<WaitStatus>>,
     pub(super) stop: Stop,
     /// An init of a pid namespace: what it does not catch cannot hurt it from inside.
     pub(super) protected: bool,
@@ -42,17 +44,19 @@ impl GroupSignals {
     /// Of a new process without threads. `protected`: it is the init of a pid namespace.
     #[must_use]
     pub fn new(actions: Arc<SigHand>, protected: bool) -> Self {
+        let exit = Arc::new(OnceLock::new());
         Self {
             state: Mutex::new(State {
                 actions,
                 pending: Pending::default(),
                 members: Vec::new(),
                 turn: 0,
-                exit: None,
+                exit: Arc::clone(&exit),
                 stop: Stop::default(),
                 protected,
             }),
             pending_set: AtomicU64::new(0),
+            exit,
             listeners: Listeners::default(),
         }
     }
@@ -79,7 +83,7 @@ impl GroupSignals {
     #[must_use]
     pub fn attach(&self, thread: &Arc<TaskSignals>, parent: Option<&TaskSignals>) -> bool {
         let mut state = self.state.lock();
-        if state.exit.is_some() || parent.is_some_and(|p| p.attention().interrupted()) {
+        if state.is_dying() || parent.is_some_and(|p| p.attention().interrupted()) {
             return false;
         }
         state.members.push(Arc::clone(thread));
@@ -95,7 +99,7 @@ impl GroupSignals {
             state.members.retain(|m| !std::ptr::eq(Arc::as_ptr(m), thread));
             state.retarget(thread, thread.blocked().complement());
             thread.with_pending(|p| p.discard(SigSet::FULL));
-            if state.exit.is_none() { state.leave_stop(thread) } else { None }
+            if state.is_dying() { None } else { state.leave_stop(thread) }
         })
     }
 
@@ -180,8 +184,8 @@ impl GroupSignals {
     /// whoever came first.
     pub fn begin_exit(&self, me: Option<&TaskSignals>, status: WaitStatus) -> WaitStatus {
         let mut state = self.state.lock();
-        if let Some(first) = state.exit {
-            return first;
+        if let Some(first) = state.exit.get() {
+            return *first;
         }
         state.begin_exit(me, status);
         status
@@ -190,14 +194,14 @@ impl GroupSignals {
     /// The status of a dying process.
     #[must_use]
     pub fn exit_status(&self) -> Option<WaitStatus> {
-        self.state.lock().exit
+        self.exit.get().copied()
     }
 
     /// execve(2): kills all threads but `me`. False if the process is dying already.
     #[must_use]
     pub fn kill_others(&self, me: &TaskSignals) -> bool {
         let mut state = self.state.lock();
-        if state.exit.is_some() {
+        if state.is_dying() {
             return false;
         }
         state.stop.cancel();
@@ -249,6 +253,10 @@ pub struct ChildRules {
 }
 
 impl State {
+    pub(super) fn is_dying(&self) -> bool {
+        self.exit.get().is_some()
+    }
+
     /// Takes signals away from every queue of the process.
     pub(super) fn discard(&mut self, signals: SigSet) {
         self.pending.discard(signals);
@@ -282,7 +290,7 @@ impl State {
     }
 
     pub(super) fn begin_exit(&mut self, me: Option<&TaskSignals>, status: WaitStatus) {
-        self.exit = Some(status);
+        let _ = self.exit.set(status);
         self.stop.cancel();
         for member in &self.members {
             member.attention().clear(Attention::STOP);

@@ -69,7 +69,7 @@ impl GroupSignals {
     ) -> Result<Effect> {
         let signal = Signal::new(info.si_signo)?;
         self.with_state(|state| {
-            if state.exit.is_some() {
+            if state.is_dying() {
                 return Ok(Effect { sent: Sent::Ignored, resumed: false });
             }
             let resumed = state.annul(signal);

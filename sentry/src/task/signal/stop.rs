@@ -42,7 +42,7 @@ impl Stop {
 impl State {
     /// Starts a group stop, unless it was made void since `undone` was read.
     pub(super) fn start_stop(&mut self, signal: Signal, undone: u64) -> bool {
-        if self.exit.is_some() || self.stop.undone != undone {
+        if self.is_dying() || self.stop.undone != undone {
             return false;
         }
         if !self.stop.complete {
