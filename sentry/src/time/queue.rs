@@ -82,6 +82,7 @@ impl TimerQueue {
 
 impl Inner {
     fn run(&self) {
+        host::sched::run_anywhere();
         while !self.ended.load(Ordering::SeqCst) {
             self.parker.reset();
             let now = Instant::now();

@@ -50,6 +50,7 @@ pub(super) fn forget(token: u64, fd: BorrowedFd<'_>) {
 
 impl Poller {
     fn run(&self) {
+        host::sched::run_anywhere();
         let mut found = Vec::new();
         while self.set.wait(&mut found).is_ok() {
             for (token, events) in &found {

@@ -130,6 +130,7 @@ fn sender() -> &'static Sender<Message> {
     SENDER.get_or_init(|| {
         let (sender, receiver) = channel::<Message>();
         let _ = std::thread::Builder::new().name(String::from("sigio")).spawn(move || {
+            host::sched::run_anywhere();
             for (file, events) in receiver {
                 if let Some(file) = file.upgrade() {
                     file.signal_owner(events);
