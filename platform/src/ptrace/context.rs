@@ -162,7 +162,7 @@ impl Context for PtraceContext {
     }
 
     fn set_fpu(&mut self, state: Option<&FpuState>) -> Result<(), PlatformError> {
-        self.fpu = Some(state.unwrap_or(self.host.fpu.initial()).clone());
+        self.fpu = Some(state.unwrap_or_else(|| self.host.fpu.initial()).clone());
         Ok(())
     }
 
