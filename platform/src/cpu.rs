@@ -49,7 +49,7 @@ struct Counted {
 impl HostThreads {
     /// A host thread runs the context from now on.
     pub(crate) fn enter(&self, thread: i32) {
-        self.0.base.store(nanos(Clock::of_thread(thread).elapsed()), Ordering::Relaxed);
+        self.0.base.store(used_by(thread), Ordering::Relaxed);
         self.0.thread.store(thread, Ordering::Release);
     }
 
@@ -74,13 +74,16 @@ impl Counted {
     fn current(&self) -> u64 {
         match self.thread.load(Ordering::Acquire) {
             0 => 0,
-            thread => nanos(Clock::of_thread(thread).elapsed()).saturating_sub(self.base.load(Ordering::Relaxed)),
+            thread => used_by(thread).saturating_sub(self.base.load(Ordering::Relaxed)),
         }
     }
 }
 
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+/// CPU time of a host thread, in nanoseconds. The host tells a thread's time only inside its process; a stub is a process of
+/// one thread, whose time it tells to everybody.
+fn used_by(thread: i32) -> u64 {
+    let time = Clock::of_thread(thread).now().or_else(|_| Clock::of_process(thread).now());
+    time.ok().and_then(|ns| u64::try_from(ns).ok()).unwrap_or(0)
 }
 
 #[cfg(test)]

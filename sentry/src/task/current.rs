@@ -97,6 +97,11 @@ impl CurrentTask {
             self.group().set_dumpable(SUID_DUMP_DISABLE);
             self.set_parent_death_signal(None);
         }
+        if creds.uid != self.creds.uid {
+            let charge = self.kernel().user_tasks.charge(creds.uid, u64::MAX);
+            let old = std::mem::replace(&mut self.task.shared.lock().charge, charge);
+            drop(old);
+        }
         self.creds = Arc::new(creds);
         let old = std::mem::replace(&mut self.task.shared.lock().creds, Arc::clone(&self.creds));
         drop(old);

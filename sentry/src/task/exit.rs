@@ -92,7 +92,7 @@ impl CurrentTask {
     fn forget_shared(self: Box<Self>) {
         let old = {
             let mut shared = self.task.shared.lock();
-            (shared.mm.take(), shared.files.take(), shared.fs.take(), shared.namespaces.take())
+            (shared.mm.take(), shared.files.take(), shared.fs.take(), shared.namespaces.take(), shared.charge.take())
         };
         drop(old);
         drop(self);

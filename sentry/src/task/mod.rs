@@ -68,7 +68,7 @@ use crate::mm::MemoryManager;
 use crate::vfs::{FdTable, FsContext};
 use activity::{Activity, AtomicActivity};
 use sched::Sched;
-use signal::{Attention, TaskSignals};
+use signal::{Attention, Charge, TaskSignals};
 use usage::{CpuTime, TaskClocks, TaskUsage, Usage};
 
 /// A thread, as others see it.
@@ -104,6 +104,8 @@ struct Shared {
     files: Option<Arc<FdTable>>,
     fs: Option<Arc<FsContext>>,
     namespaces: Option<Arc<Namespaces>>,
+    /// It counts as one task of its real user (RLIMIT_NPROC).
+    charge: Option<Charge>,
 }
 
 /// The name of a task: at most 15 bytes.
@@ -147,6 +149,7 @@ pub(crate) struct TaskParts {
 
 impl Task {
     pub(crate) fn new(parts: TaskParts) -> Arc<Self> {
+        let charge = parts.kernel.user_tasks.charge(parts.creds.uid, u64::MAX);
         Arc::new(Self {
             kernel: parts.kernel,
             group: parts.group,
@@ -161,6 +164,7 @@ impl Task {
                 files: Some(parts.files),
                 fs: Some(parts.fs),
                 namespaces: Some(parts.namespaces),
+                charge,
             }),
             clocks: TaskClocks::new(parts.cpu_meter),
             usage: TaskUsage::default(),

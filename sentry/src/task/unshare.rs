@@ -39,7 +39,7 @@ impl CurrentTask {
         if flags.contains(F::CLONE_NEWNS) {
             flags |= F::CLONE_FS;
         }
-        if flags.intersects(ALLOWED.complement()) {
+        if !ALLOWED.contains(flags) {
             return err(Errno::EINVAL);
         }
         let alone = self.task.group.live_threads() == 1;

@@ -28,7 +28,7 @@ pub(crate) fn execveat(
     flags: u32,
 ) -> Result<()> {
     let flags = AtFlags::from_bits_retain(flags);
-    if flags.intersects((AtFlags::AT_EMPTY_PATH | AtFlags::AT_SYMLINK_NOFOLLOW).complement()) {
+    if !(AtFlags::AT_EMPTY_PATH | AtFlags::AT_SYMLINK_NOFOLLOW).contains(flags) {
         return err(Errno::EINVAL);
     }
     let path = task.mm().read_cstr(path, PATH_MAX)?;

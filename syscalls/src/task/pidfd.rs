@@ -14,7 +14,7 @@ const PIDFD_THREAD: OpenFlags = OpenFlags::O_EXCL;
 
 /// pidfd_open(2).
 pub(crate) fn pidfd_open(task: &mut CurrentTask, pid: i32, flags: OpenFlags) -> Result<Fd> {
-    if flags.intersects((OpenFlags::O_NONBLOCK | PIDFD_THREAD).complement()) || pid <= 0 {
+    if !(OpenFlags::O_NONBLOCK | PIDFD_THREAD).contains(flags) || pid <= 0 {
         return err(Errno::EINVAL);
     }
     let thread = flags.contains(PIDFD_THREAD);

@@ -27,7 +27,7 @@ pub(crate) fn setns(task: &mut CurrentTask, fd: Fd, kind: i32) -> Result<()> {
         return task.enter_namespace(file.namespace(), kinds);
     }
     let pid = PidFd::pid_of(&file).map_err(|_| Errno::EINVAL)?;
-    if kinds.is_empty() || kinds.intersects(ALL.complement()) {
+    if kinds.is_empty() || !ALL.contains(kinds) {
         return err(Errno::EINVAL);
     }
     let other = pid.task().ok_or(Errno::ESRCH)?;

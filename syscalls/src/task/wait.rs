@@ -28,7 +28,7 @@ pub(crate) fn wait4(
         .union(WaitOptions::__WNOTHREAD)
         .union(WaitOptions::__WCLONE)
         .union(WaitOptions::__WALL);
-    if options.intersects(ALLOWED.complement()) {
+    if !ALLOWED.contains(options) {
         return err(Errno::EINVAL);
     }
     let which = match pid {
@@ -62,7 +62,7 @@ pub(crate) fn waitid(
         | WaitOptions::__WNOTHREAD
         | WaitOptions::__WCLONE
         | WaitOptions::__WALL;
-    if options.intersects(allowed.complement()) || !options.intersects(EVENTS) {
+    if !allowed.contains(options) || !options.intersects(EVENTS) {
         return err(Errno::EINVAL);
     }
     let mut effective = options;

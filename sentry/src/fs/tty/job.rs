@@ -59,10 +59,11 @@ impl Tty {
 
     /// A session leader without a terminal that opens one (without O_NOCTTY) gets it.
     pub(super) fn adopt(&self, task: &CurrentTask) {
+        let owner = self.control.lock().session.upgrade();
         if let Some(session) = task.group().session()
             && task.group().is_session_leader()
             && session.tty().is_none()
-            && self.control.lock().session.upgrade().is_none()
+            && owner.is_none()
         {
             self.take(task, &session);
         }
@@ -91,9 +92,10 @@ impl Tty {
     /// Makes it the controlling terminal of a session, with the task's process group in the foreground.
     pub fn take(&self, task: &CurrentTask, session: &Arc<Session>) {
         if session.set_tty(self.me()) {
+            let foreground = task.group().process_group().as_ref().map(Arc::downgrade).unwrap_or_default();
             let mut control = self.control.lock();
             control.session = Arc::downgrade(session);
-            control.foreground = task.group().process_group().as_ref().map(Arc::downgrade).unwrap_or_default();
+            control.foreground = foreground;
         }
     }
 
@@ -128,11 +130,11 @@ impl Tty {
         if number < 0 {
             return err(Errno::EINVAL);
         }
-        let group = task.pid_ns().process_group(number).ok_or(Errno::ESRCH)?;
         let session = task.group().session().ok_or(Errno::ENOTTY)?;
-        if !Arc::ptr_eq(group.session(), &session) {
+        let pid = task.pid_ns().pid(number).ok_or(Errno::ESRCH)?;
+        let Some(group) = pid.process_group().filter(|group| Arc::ptr_eq(group.session(), &session)) else {
             return err(Errno::EPERM);
-        }
+        };
         self.control.lock().foreground = Arc::downgrade(&group);
         Ok(())
     }
