@@ -149,7 +149,11 @@ impl MemoryManager {
             prot: vma.prot,
             max: vma.max,
             flags: vma.flags,
-            offset: vma.object.as_ref().map_or(0, |object| object.offset),
+            // What is the kernel's own has no file to count from.
+            offset: match &vma.object {
+                Some(object) if !vma.flags.contains(VmaFlags::SPECIAL) => object.offset,
+                _ => 0,
+            },
             file: vma.object.as_ref().and_then(|object| object.file.clone()),
             name: space.name_of(vma),
             rss: if with_rss { self.resident(&space, vma) } else { Rss::default() },
