@@ -70,6 +70,18 @@ impl Mapping {
         // SAFETY: clipped to the mapping, which lives as long as `self`; the rest is its invariant.
         unsafe { HostSlice::from_mapping(self.start.add(at), len, self.writable) }
     }
+
+    /// mincore(2): for each page from `at` (page aligned) on whether the file has it in memory; swapped pages it does not
+    /// count. As many pages as `pages` has room for.
+    pub fn in_core(&self, at: usize, pages: &mut [u8]) -> Result<(), Errno> {
+        let len = pages.len().saturating_mul(4096);
+        if at > self.len || len > self.len - at {
+            return Err(Errno::EINVAL);
+        }
+        // SAFETY: the range lies in our mapping, and the kernel writes one byte for each of its pages.
+        let ret = unsafe { libc::mincore(self.start.add(at).cast(), len, pages.as_mut_ptr()) };
+        crate::errno::cvt(ret).map(drop)
+    }
 }
 
 impl Drop for Mapping {

@@ -7,6 +7,7 @@
 //!
 //! Locks: `MemFile`, never held over a host call or a copy. Dropping a [`MemRange`] takes it.
 
+mod data;
 mod extents;
 mod shares;
 
@@ -183,34 +184,6 @@ impl MemFile {
     /// Bytes of host memory in use.
     pub fn resident(&self) -> Result<u64> {
         Ok(memfd::resident(self.file.as_fd())?)
-    }
-
-    /// Bytes of `offset..offset + len` that are there, the rest reads as zeroes and costs nothing.
-    #[must_use]
-    pub fn resident_in(&self, offset: u64, len: u64) -> u64 {
-        let mut total = 0;
-        self.for_data(offset, len, &mut |at, part| {
-            let _ = at;
-            total += part;
-        });
-        total
-    }
-
-    /// Calls `f` with offset and length of every part of `offset..offset + len` that is there.
-    pub(crate) fn for_data(&self, offset: u64, len: u64, f: &mut dyn FnMut(u64, u64)) {
-        let (mut at, end) = (offset, offset + len);
-        while at < end {
-            let Ok(data) = host::mem::seek_extent(self.file.as_fd(), at, false) else { return };
-            if data >= end {
-                return;
-            }
-            let hole = host::mem::seek_extent(self.file.as_fd(), data, true).unwrap_or(end).min(end);
-            if hole <= data {
-                return;
-            }
-            f(data, hole - data);
-            at = hole;
-        }
     }
 
     fn check_len(len: u64) -> Result<u64> {

@@ -79,3 +79,20 @@ fn the_limit_and_bad_lengths_are_errors() {
     assert_eq!(file.allocate(100).map(drop).map_err(|e| e.errno()), Err(Errno::EINVAL));
     assert_eq!(file.allocate_near(1 << 60, None).map(drop).map_err(|e| e.errno()), Err(Errno::ENOMEM));
 }
+
+#[test]
+fn what_is_there_is_told_by_page() {
+    let file = file();
+    for pages in [64, 300] {
+        let range = file.allocate_near(pages * PAGE_SIZE, None).expect("memory");
+        for page in [0, 1, 7, 20, 21, 22, pages - 1] {
+            range.slice(page * PAGE_SIZE + 5, 1).write(b"x").expect("mapped");
+        }
+        let mut parts = Vec::new();
+        file.for_data(range.offset(), range.len(), &mut |at, len| {
+            parts.push(((at - range.offset()) / PAGE_SIZE, len / PAGE_SIZE));
+        });
+        assert_eq!(parts, [(0, 2), (7, 1), (20, 3), (pages - 1, 1)]);
+        assert_eq!(file.resident_in(range.offset(), range.len()), 7 * PAGE_SIZE);
+    }
+}
