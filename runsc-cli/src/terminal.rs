@@ -47,7 +47,7 @@ fn connect(path: &Path) -> std::io::Result<UnixStream> {
         return UnixStream::connect(path);
     }
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return UnixStream::connect(path) };
-    let parent = std::fs::File::options().read(true).custom_flags(nix::libc::O_PATH).open(parent)?;
+    let parent = std::fs::File::options().read(true).custom_flags(libc::O_PATH).open(parent)?;
     UnixStream::connect(Path::new(&format!("/proc/self/fd/{}", parent.as_raw_fd())).join(name))
 }
 

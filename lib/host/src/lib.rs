@@ -12,6 +12,7 @@ mod errno;
 pub mod fd_socket;
 pub mod fdpass;
 pub mod file;
+pub mod filter;
 pub mod fork;
 pub mod futex;
 mod guard;

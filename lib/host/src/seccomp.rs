@@ -5,9 +5,9 @@ use std::io;
 /// One instruction of a classic BPF program.
 pub type Instruction = seccompiler::sock_filter;
 
-/// Puts the filter on the calling thread and all it will make. There must be no other threads yet, and no_new_privs is set.
+/// Puts the filter on all threads of the process and all that they will make. no_new_privs is set.
 pub fn install(program: &[Instruction]) -> io::Result<()> {
-    seccompiler::apply_filter(program).map_err(|e| match e {
+    seccompiler::apply_filter_all_threads(program).map_err(|e| match e {
         seccompiler::Error::Seccomp(e) | seccompiler::Error::Prctl(e) => e,
         other => io::Error::other(other.to_string()),
     })

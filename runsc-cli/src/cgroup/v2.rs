@@ -15,7 +15,7 @@ pub(super) fn make(mountinfo: &str, path: &Path, resources: Option<&LinuxResourc
     let directory = root.join(path);
     make_directories(&directory).map_err(context_of(&directory))?;
     made.directories.push(directory.clone());
-    let flags = nix::libc::O_PATH | nix::libc::O_DIRECTORY;
+    let flags = libc::O_PATH | libc::O_DIRECTORY;
     made.unified = Some(File::options().read(true).custom_flags(flags).open(&directory)?.into());
     enable_controllers(root, path);
     let Some(resources) = resources else { return Ok(()) };

@@ -34,7 +34,7 @@ impl OverlayMode {
 /// An unlinked file in the directory.
 pub(crate) fn backing_file(directory: &Path) -> Result<File> {
     let mut options = File::options();
-    options.read(true).write(true).custom_flags(nix::libc::O_TMPFILE).mode(0o600);
+    options.read(true).write(true).custom_flags(libc::O_TMPFILE).mode(0o600);
     options.open(directory).with_context(|| format!("cannot make the overlay's file in {}", directory.display()))
 }
 

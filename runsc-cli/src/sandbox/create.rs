@@ -336,7 +336,7 @@ impl Undo {
 impl Drop for Undo {
     fn drop(&mut self) {
         for (pid, process) in self.running.drain(..) {
-            let _ = process.signal(nix::libc::SIGKILL);
+            let _ = process.signal(libc::SIGKILL);
             let _ = waitpid(pid, None);
         }
         for directory in self.cgroups.drain(..) {

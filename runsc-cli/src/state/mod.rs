@@ -94,7 +94,7 @@ impl Root {
 impl Locked {
     fn open(path: PathBuf) -> Result<Self> {
         let mut options = File::options();
-        options.read(true).custom_flags(nix::libc::O_DIRECTORY | nix::libc::O_NOFOLLOW);
+        options.read(true).custom_flags(libc::O_DIRECTORY | libc::O_NOFOLLOW);
         let mut file = options.open(&path).map_err(|e| not_there(&e))?;
         let directory = loop {
             match Flock::lock(file, FlockArg::LockExclusive) {
@@ -141,7 +141,7 @@ impl Locked {
 
 /// Connects to the control socket of a container.
 pub(crate) fn connect(directory: &Path) -> std::io::Result<std::os::unix::net::UnixStream> {
-    let directory = File::options().read(true).custom_flags(nix::libc::O_PATH).open(directory)?;
+    let directory = File::options().read(true).custom_flags(libc::O_PATH).open(directory)?;
     std::os::unix::net::UnixStream::connect(socket_path(&directory))
 }
 

@@ -36,7 +36,7 @@ impl ProcessId {
     /// Kills it and waits until it has ended. False if it has not in that time.
     pub(crate) fn kill(self, patience: Duration) -> bool {
         let Some(process) = self.alive() else { return true };
-        let _ = process.signal(nix::libc::SIGKILL);
+        let _ = process.signal(libc::SIGKILL);
         let timeout = PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX);
         process.exited_within(timeout).unwrap_or(true)
     }
