@@ -29,15 +29,26 @@ pub enum Clock {
     Host {
         /// Which.
         clock: HostClock,
-        /// Whether timers can run on it; the coarse and raw clocks can only be read.
-        timed: bool,
-        /// Whether it would wake the machine (CAP_WAKE_ALARM).
-        alarm: bool,
+        /// What is special about it.
+        kind: HostKind,
     },
     /// CPU time of a process.
     Process(Weak<ThreadGroup>, CpuKind),
     /// CPU time of a thread.
     Thread(Weak<Task>, CpuKind),
+}
+
+/// What a clock of the host can be used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostKind {
+    /// Reading, sleeping, timers.
+    Plain,
+    /// The same, and to wake the machine (CAP_WAKE_ALARM).
+    Alarm,
+    /// Reading only.
+    ReadOnly,
+    /// Reading only, and said to be coarse. It is not, so that it agrees with the vDSO, which reads the one clock it has.
+    Coarse,
 }
 
 /// Which CPU time counts.
@@ -59,6 +70,8 @@ impl CpuKind {
     }
 }
 
+/// A tick of 250 Hz.
+const COARSE_TICK: i64 = 4_000_000;
 /// A CPU-time clock is looked at no more often than this while a timer waits on it.
 const CPU_LOOK_MIN: Duration = Duration::from_millis(1);
 /// And no less often than this, so that a process that gets more threads is not late by much.
@@ -124,25 +137,25 @@ impl Clocks {
 
 impl Clock {
     /// CLOCK_MONOTONIC.
-    pub const MONOTONIC: Self = Self::Host { clock: HostClock::MONOTONIC, timed: true, alarm: false };
+    pub const MONOTONIC: Self = Self::Host { clock: HostClock::MONOTONIC, kind: HostKind::Plain };
     /// CLOCK_REALTIME.
-    pub const REALTIME: Self = Self::Host { clock: HostClock::REALTIME, timed: true, alarm: false };
+    pub const REALTIME: Self = Self::Host { clock: HostClock::REALTIME, kind: HostKind::Plain };
 
     /// The clock of a number from the application; `None` if there is none (EINVAL), also when it names the CPU time of a
     /// task that does not exist.
     #[must_use]
     pub fn resolve(task: &CurrentTask, id: i32) -> Option<Self> {
-        let host = |clock, timed, alarm| Some(Self::Host { clock, timed, alarm });
+        let host = |clock, kind| Some(Self::Host { clock, kind });
         match id {
-            CLOCK_REALTIME => host(HostClock::REALTIME, true, false),
-            CLOCK_MONOTONIC => host(HostClock::MONOTONIC, true, false),
-            CLOCK_BOOTTIME => host(HostClock::BOOTTIME, true, false),
-            CLOCK_TAI => host(HostClock::TAI, true, false),
-            CLOCK_REALTIME_ALARM => host(HostClock::REALTIME, true, true),
-            CLOCK_BOOTTIME_ALARM => host(HostClock::BOOTTIME, true, true),
-            CLOCK_MONOTONIC_RAW => host(HostClock::MONOTONIC_RAW, false, false),
-            CLOCK_REALTIME_COARSE => host(HostClock::REALTIME_COARSE, false, false),
-            CLOCK_MONOTONIC_COARSE => host(HostClock::MONOTONIC_COARSE, false, false),
+            CLOCK_REALTIME => host(HostClock::REALTIME, HostKind::Plain),
+            CLOCK_MONOTONIC => host(HostClock::MONOTONIC, HostKind::Plain),
+            CLOCK_BOOTTIME => host(HostClock::BOOTTIME, HostKind::Plain),
+            CLOCK_TAI => host(HostClock::TAI, HostKind::Plain),
+            CLOCK_REALTIME_ALARM => host(HostClock::REALTIME, HostKind::Alarm),
+            CLOCK_BOOTTIME_ALARM => host(HostClock::BOOTTIME, HostKind::Alarm),
+            CLOCK_MONOTONIC_RAW => host(HostClock::MONOTONIC_RAW, HostKind::ReadOnly),
+            CLOCK_REALTIME_COARSE => host(HostClock::REALTIME, HostKind::Coarse),
+            CLOCK_MONOTONIC_COARSE => host(HostClock::MONOTONIC, HostKind::Coarse),
             CLOCK_PROCESS_CPUTIME_ID => Some(Self::Process(Arc::downgrade(task.group()), CpuKind::All)),
             CLOCK_THREAD_CPUTIME_ID => Some(Self::Thread(Arc::downgrade(task), CpuKind::All)),
             _ => Self::resolve_cpu(task, id),
@@ -171,13 +184,13 @@ impl Clock {
     /// Whether timers and sleeps can use it.
     #[must_use]
     pub fn is_timed(&self) -> bool {
-        !matches!(self, Self::Host { timed: false, .. })
+        !matches!(self, Self::Host { kind: HostKind::ReadOnly | HostKind::Coarse, .. })
     }
 
     /// Whether it is one of the ALARM clocks.
     #[must_use]
     pub fn is_alarm(&self) -> bool {
-        matches!(self, Self::Host { alarm: true, .. })
+        matches!(self, Self::Host { kind: HostKind::Alarm, .. })
     }
 
     /// Whether it counts CPU time.
@@ -200,6 +213,7 @@ impl Clock {
     #[must_use]
     pub fn resolution(&self) -> i64 {
         match self {
+            Self::Host { kind: HostKind::Coarse, .. } => COARSE_TICK,
             Self::Host { clock, .. } => clock.resolution().unwrap_or(1),
             Self::Process(..) | Self::Thread(..) => 1,
         }

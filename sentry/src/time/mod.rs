@@ -18,7 +18,7 @@ mod queue;
 mod sleep;
 mod timer;
 
-pub use clocks::{Clock, Clocks, CpuKind};
+pub use clocks::{Clock, Clocks, CpuKind, HostKind};
 pub use group::GroupTimers;
 pub use interval::Interval;
 pub use posix::{Notify, PosixTimer};

@@ -1,6 +1,6 @@
 //! Signals that a thread raises for itself by what it does: faults. They cannot be blocked or ignored.
 
-use abi::UserAddr;
+use abi::{PAGE_SIZE, UserAddr};
 use abi::sigframe::{
     PF_INSTR, PF_PROT, PF_USER, PF_WRITE, TRAP_AC, TRAP_BP, TRAP_DB, TRAP_DE, TRAP_GP, TRAP_PF, TRAP_UD, TRAP_XF,
 };
@@ -9,7 +9,7 @@ use abi::signal::Signal;
 use platform::{Access, Exception};
 
 use super::Account;
-use super::arch::FaultRegs;
+use super::arch::{self, FaultRegs};
 use crate::task::CurrentTask;
 
 impl CurrentTask {
@@ -34,6 +34,7 @@ impl CurrentTask {
         err |= match access {
             Access::Write => PF_WRITE,
             Access::Execute => PF_INSTR,
+            Access::Unknown if self.was_writing(addr) => PF_WRITE,
             Access::Read | Access::Unknown => 0,
         };
         if info.si_signo == Signal::SIGSEGV.number() && info.si_code == SEGV_ACCERR {
@@ -41,6 +42,17 @@ impl CurrentTask {
         }
         self.own_signals.fault = FaultRegs { trapno: TRAP_PF, err, cr2: addr.0 };
         self.force_signal(info);
+    }
+
+    /// Looks at the instruction that failed.
+    fn was_writing(&mut self, addr: UserAddr) -> bool {
+        let Ok(regs) = self.context.regs() else { return false };
+        let mut code = [0; arch::MAX_INSN];
+        // At the end of a page there may be less.
+        let rest = usize::try_from(PAGE_SIZE - UserAddr(regs.rip).page_offset()).unwrap_or(0);
+        let len = if self.mm.read_bytes(UserAddr(regs.rip), &mut code).is_ok() { code.len() } else { rest.min(code.len()) };
+        let Some(part) = code.get_mut(..len) else { return false };
+        self.mm.read_bytes(UserAddr(regs.rip), part).is_ok() && arch::is_write(part, addr.0, regs)
     }
 
     /// The processor raised another exception.
