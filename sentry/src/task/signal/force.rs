@@ -1,11 +1,11 @@
 //! Signals that a thread raises for itself by what it does: faults. They cannot be blocked or ignored.
 
-use abi::{PAGE_SIZE, UserAddr};
 use abi::sigframe::{
     PF_INSTR, PF_PROT, PF_USER, PF_WRITE, TRAP_AC, TRAP_BP, TRAP_DB, TRAP_DE, TRAP_GP, TRAP_PF, TRAP_UD, TRAP_XF,
 };
 use abi::siginfo::{FPE_INTDIV, SEGV_ACCERR, SigInfo, TRAP_TRACE};
 use abi::signal::Signal;
+use abi::{PAGE_SIZE, UserAddr};
 use platform::{Access, Exception};
 
 use super::Account;
@@ -50,7 +50,8 @@ impl CurrentTask {
         let mut code = [0; arch::MAX_INSN];
         // At the end of a page there may be less.
         let rest = usize::try_from(PAGE_SIZE - UserAddr(regs.rip).page_offset()).unwrap_or(0);
-        let len = if self.mm.read_bytes(UserAddr(regs.rip), &mut code).is_ok() { code.len() } else { rest.min(code.len()) };
+        let len =
+            if self.mm.read_bytes(UserAddr(regs.rip), &mut code).is_ok() { code.len() } else { rest.min(code.len()) };
         let Some(part) = code.get_mut(..len) else { return false };
         self.mm.read_bytes(UserAddr(regs.rip), part).is_ok() && arch::is_write(part, addr.0, regs)
     }

@@ -82,7 +82,9 @@ fn two_bytes(op: u8, prefix: u8, rest: &mut impl Iterator<Item = u8>) -> Option<
 fn by_map(map: u8, op: u8, prefix: u8, rest: &mut impl Iterator<Item = u8>) -> Option<bool> {
     match map {
         1 => two_bytes(op, prefix, rest),
-        2 => Some(matches!(op, 0x2e | 0x2f | 0x8a | 0x8b | 0x8e | 0xa2 | 0xa3 | 0xf9) || (op == 0xf1 && prefix != 0xf2)),
+        2 => {
+            Some(matches!(op, 0x2e | 0x2f | 0x8a | 0x8b | 0x8e | 0xa2 | 0xa3 | 0xf9) || (op == 0xf1 && prefix != 0xf2))
+        }
         3 => Some(matches!(op, 0x14..=0x17 | 0x19 | 0x1b | 0x1d | 0x39 | 0x3b)),
         _ => Some(false),
     }
