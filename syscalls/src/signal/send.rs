@@ -5,6 +5,7 @@ use std::sync::Arc;
 use abi::Errno;
 use abi::siginfo::SigInfo;
 use sentry::error::{Result, err};
+use sentry::fs::proc;
 use sentry::task::CurrentTask;
 use sentry::task::pidfd::PidFd;
 use sentry::user::UserPtr;
@@ -60,7 +61,11 @@ pub(crate) fn pidfd_send_signal(
         return err(Errno::EINVAL);
     }
     let file = task.files().get(pidfd.0)?;
-    let pid = PidFd::pid_of(&file)?;
+    // A directory of procfs names its process too, as it did before there were pidfds.
+    let pid = match proc::process_of(&**file.inode()) {
+        Some(group) => Arc::clone(group.pid()),
+        None => PidFd::pid_of(&file)?,
+    };
     if !pid.ns().is_within(task.pid_ns()) {
         return err(Errno::EINVAL);
     }

@@ -1,6 +1,6 @@
 //! FIFOs, fifo(7): a pipe that hangs on an inode while somebody has it open.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use abi::Errno;
@@ -18,11 +18,15 @@ use crate::vfs::attachments::Attachments;
 #[derive(Debug, Default)]
 struct Fifo {
     pipe: Mutex<Weak<Pipe>, Leaf>,
+    /// It is a pipe of pipe(2): opening it again waits for nobody.
+    anonymous: AtomicBool,
 }
 
 /// Makes an inode mean this pipe: that of pipe(2), which can be opened again through /proc/self/fd.
 pub fn attach(attachments: &Attachments, pipe: &Arc<Pipe>) {
-    *attachments.get_or_insert(Fifo::default).pipe.lock() = Arc::downgrade(pipe);
+    let fifo = attachments.get_or_insert(Fifo::default);
+    fifo.anonymous.store(true, Ordering::Relaxed);
+    *fifo.pipe.lock() = Arc::downgrade(pipe);
 }
 
 /// Opens a FIFO. Without O_NONBLOCK it waits until the other side has been opened too; with it, a writer without readers
@@ -38,15 +42,20 @@ pub fn open(attachments: &Attachments, task: &CurrentTask, flags: OpenFlags) -> 
         })
     };
     let (read, write) = (flags.readable(), flags.writable());
-    let nonblocking = flags.contains(OpenFlags::O_NONBLOCK);
-    if write && !read && nonblocking && !pipe.has_readers() {
+    let waits = !flags.contains(OpenFlags::O_NONBLOCK) && !fifo.anonymous.load(Ordering::Relaxed);
+    if write
+        && !read
+        && flags.contains(OpenFlags::O_NONBLOCK)
+        && !fifo.anonymous.load(Ordering::Relaxed)
+        && !pipe.has_readers()
+    {
         return err(Errno::ENXIO);
     }
     let seen = if read { &pipe.writer_opens } else { &pipe.reader_opens };
     let before = seen.load(Ordering::SeqCst);
     let other_side_is_there = || if read { pipe.has_writers() } else { pipe.has_readers() };
     let end = pipe.open(read, write);
-    if (read && write) || nonblocking {
+    if (read && write) || !waits {
         return Ok(end);
     }
     // The other side may have come and gone again while we slept; the count tells.

@@ -19,14 +19,15 @@ mod system;
 
 pub(crate) use memory::command_line;
 
+use std::any::Any;
 use std::sync::Arc;
 
 use abi::statfs::PROC_SUPER_MAGIC;
 
 use super::pseudo::Tree;
 use crate::kernel::Kernel;
-use crate::task::PidNamespace;
-use crate::vfs::{Caching, FileSystem, anon};
+use crate::task::{PidNamespace, ThreadGroup};
+use crate::vfs::{Caching, FileSystem, Inode, anon};
 
 /// A procfs that shows `ns`.
 #[must_use]
@@ -34,4 +35,11 @@ pub fn new(kernel: &Arc<Kernel>, ns: &Arc<PidNamespace>) -> Arc<dyn FileSystem> 
     let tree = Tree::new("proc", PROC_SUPER_MAGIC, anon::next_dev(), Caching::Never, &kernel.clocks);
     tree.set_root(root::Root::new(&tree, kernel, ns));
     tree
+}
+
+/// The process whose directory this inode is.
+#[must_use]
+pub fn process_of(inode: &dyn Inode) -> Option<Arc<ThreadGroup>> {
+    let dir = (inode as &dyn Any).downcast_ref::<process::ProcessDir>()?;
+    dir.process().cloned()
 }

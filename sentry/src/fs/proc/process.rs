@@ -93,6 +93,11 @@ impl ProcessDir {
         Arc::new(Self { meta, subject, number })
     }
 
+    /// The process, if it is the directory of a whole one.
+    pub(super) fn process(&self) -> Option<&Arc<ThreadGroup>> {
+        self.subject.whole_process.then(|| self.subject.task.group())
+    }
+
     fn entries(&self) -> impl Iterator<Item = (u64, &'static Entry)> {
         let own: &'static [Entry] = if self.subject.whole_process { PROCESS_ONLY } else { &[] };
         (2..).zip(COMMON.iter().copied().flatten().chain(own))
