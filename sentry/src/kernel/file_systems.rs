@@ -9,6 +9,7 @@ use crate::error::{Result, err};
 use crate::fs::{devpts, proc, sysfs, tmpfs};
 use crate::task::PidNamespace;
 use crate::vfs::Dentry;
+use crate::vfs::fs_types::{self, FsType};
 
 /// On whose behalf a file system is made.
 #[derive(Clone, Copy, Debug)]
@@ -17,8 +18,22 @@ pub struct MountContext<'a> {
     pub pid_ns: &'a Arc<PidNamespace>,
 }
 
-/// The types, as /proc/filesystems lists them; all without a device.
-pub const FILE_SYSTEMS: &[&str] = &["devpts", "proc", "sysfs", "tmpfs"];
+/// Makes the types known to mount(2).
+pub(super) fn register() {
+    macro_rules! types {
+        ($($name:literal),*) => {$(
+            fs_types::register(FsType {
+                name: $name,
+                in_user_ns: true,
+                mount: |task, _, data| {
+                    task.kernel().make_file_system($name, data, MountContext { pid_ns: task.pid_ns() })
+                },
+                remount: fs_types::keep_options,
+            });
+        )*};
+    }
+    types!("proc", "sysfs", "devpts");
+}
 
 impl Kernel {
     /// A new instance of a file system, or the one there is, ready to be mounted. ENODEV for a type we do not have.

@@ -96,6 +96,7 @@ impl Kernel {
     /// A kernel without containers.
     pub fn new(parts: KernelParts) -> Result<Arc<Self>> {
         crate::fs::tty::console::register();
+        file_systems::register();
         let root_user_ns = UserNamespace::root();
         let root_pid_ns = PidNamespace::root(Arc::clone(&root_user_ns));
         let names = UtsNames { host: b"localhost".to_vec(), domain: b"(none)".to_vec() };
