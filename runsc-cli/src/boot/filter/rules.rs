@@ -45,6 +45,7 @@ pub(super) const RULES: &[Rule] = allow! {
     SYS_mremap "growth of large allocations";
     SYS_madvise "gives back stacks and heap";
     SYS_brk "the heap";
+    SYS_mincore "which pages of the memory file exist, for short ranges";
     SYS_memfd_create "memory files of applications with seals";
     SYS_ftruncate "the size of memory files and of donated files";
     SYS_fallocate "punches out freed ranges; an application's fallocate on a donated file";
