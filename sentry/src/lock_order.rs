@@ -48,6 +48,8 @@ lock_order! {
     Tty,
     /// SysV and POSIX IPC registries (`ipc`).
     Ipc,
+    /// Futex buckets (`futex`). Owners of PI futexes are looked up, and words in memory read, under it.
+    Futex,
     /// The process tree: thread groups, process groups, sessions, parents and children (`task::tree`).
     Tree,
     /// One process's place in the tree, readable without the tree's lock: parent, process group, zombie state (`task::group`).
@@ -70,8 +72,6 @@ lock_order! {
     FsContext,
     /// A table of open files (`vfs::fd_table`).
     FdTable,
-    /// Futex buckets (`futex`).
-    Futex,
     /// The address space: VMAs (`mm`).
     Mm,
     /// The state of an inode: size, attributes, data of memory file systems. Taken under Mm by page faults (`fs`).
