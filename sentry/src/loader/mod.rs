@@ -132,15 +132,17 @@ impl Program {
         ArgLimits::new(stack_limit).check(&self.argv, &self.envp, &self.path)?;
         let layout = Layout::new(env.platform.user_range(), stack_limit, env.legacy_layout, &random);
         let mm = MemoryManager::new(Arc::clone(&env.platform), Arc::clone(&env.memfile), layout, env.limits.clone())?;
+        mm.hold();
         let program = segments::map_program(&mm, &self, &random)?;
         let base = match &self.interpreter {
-            Some(interpreter) => Some(segments::map_interpreter(&mm, &env.memfile, interpreter, &random)?),
+            Some(interpreter) => Some(segments::map_interpreter(&mm, &env.memfile, interpreter)?),
             None => None,
         };
         let stack = stack::Stack { env, random: &random, program: &program, base: base.as_ref() };
         let sp = stack.build(&mm, &self.path, &self.argv, &self.envp, self.headers.exec_stack())?;
         let ip = base.map_or(program.entry, |base| base.entry);
         mm.update_info(|info| info.exe = self.executable.file.clone());
+        mm.release()?;
         Ok(Image { mm, ip, sp })
     }
 }

@@ -44,12 +44,7 @@ pub(super) fn map_program(mm: &MemoryManager, program: &Program, random: &Random
 }
 
 /// Maps an ELF interpreter.
-pub(super) fn map_interpreter(
-    mm: &MemoryManager,
-    memfile: &MemFile,
-    interpreter: &Executable,
-    _random: &Randomness,
-) -> Result<Loaded> {
+pub(super) fn map_interpreter(mm: &MemoryManager, memfile: &MemFile, interpreter: &Executable) -> Result<Loaded> {
     let headers = Headers::read_interpreter(memfile, &*interpreter.object)?;
     let place = if headers.file.e_type == ET_EXEC { Place::Fixed } else { Place::Anywhere };
     let bias = map_segments(mm, interpreter, &headers, place)?;

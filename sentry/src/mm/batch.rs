@@ -84,6 +84,19 @@ impl Batch {
         }
     }
 
+    /// Adds the changes of a later operation.
+    pub(super) fn absorb(&mut self, later: Self) {
+        for op in later.ops {
+            match op {
+                Op::Map { range, file, offset, prot } => self.map(range, &file, offset, prot),
+                Op::Unmap(range) => self.unmap(range),
+                Op::Protect(range, prot) => self.protect(range, prot),
+            }
+        }
+        self.pieces.extend(later.pieces);
+        self.areas.extend(later.areas);
+    }
+
     /// Whether the platform has nothing to do.
     pub(super) fn is_empty(&self) -> bool {
         self.ops.is_empty()

@@ -24,6 +24,10 @@ impl MemoryManager {
         if !batch.is_empty() {
             space.generation += 1;
         }
+        if let Some(held) = &mut space.held {
+            held.absorb(batch);
+            return result;
+        }
         let applied = batch.apply(&*self.host);
         drop(space);
         // Files may be closed here, which takes locks of any level.
@@ -31,6 +35,24 @@ impl MemoryManager {
         let value = result?;
         applied?;
         Ok(value)
+    }
+}
+
+impl MemoryManager {
+    /// Keeps changes from the platform until [`Self::release`]: for an address space that is being made, in which no code
+    /// runs yet.
+    pub fn hold(&self) {
+        self.space.write().held = Some(Batch::default());
+    }
+
+    /// Tells the platform all that was held back, at once.
+    pub fn release(&self) -> Result<()> {
+        let mut space = self.space.write();
+        let Some(batch) = space.held.take() else { return Ok(()) };
+        let applied = batch.apply(&*self.host);
+        drop(space);
+        drop(batch);
+        applied
     }
 }
 

@@ -28,6 +28,7 @@ impl MemoryManager {
                 future: VmaFlags::empty(),
                 near: None,
                 generation: 0,
+                held: None,
             };
             let inherited = parent.vmas.iter().filter(|vma| !vma.flags.contains(VmaFlags::DONTFORK));
             let areas: Vec<Vma> = inherited.cloned().collect();

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use abi::UserAddr;
+use abi::{Errno, UserAddr};
 
 use super::MemoryManager;
+use super::vma::{Vma, VmaName};
+use crate::error::{Result, err};
 use crate::vfs::File;
 use crate::vfs::write_access::DenyWrite;
 
@@ -49,6 +51,26 @@ impl MemoryManager {
         change(&mut space.info);
         drop(space);
         drop(old);
+    }
+
+    /// prctl(2) PR_SET_VMA_ANON_NAME: names anonymous memory for /proc/PID/maps; `None` takes the name away. ENOMEM if there
+    /// is a hole, EBADF for mapped files.
+    pub fn name_anonymous(&self, addr: UserAddr, len: u64, name: Option<&[u8]>) -> Result<()> {
+        if !addr.is_page_aligned() {
+            return err(Errno::EINVAL);
+        }
+        let name = name.map(|text| VmaName::Anon(text.into()));
+        self.change(|change| {
+            let range = change.user_range(addr, len, Errno::ENOMEM)?;
+            if range.is_empty() {
+                return Ok(());
+            }
+            if change.space.vmas.touching(range).any(Vma::is_of_file) {
+                return err(Errno::EBADF);
+            }
+            change.update_areas(range, |vma| vma.name.clone_from(&name));
+            if change.space.vmas.covers(range) { Ok(()) } else { err(Errno::ENOMEM) }
+        })
     }
 
     /// The program's file.

@@ -56,6 +56,7 @@ use ::sync::RwLock;
 use platform::{AddressSpace, Platform};
 
 use self::accounting::Counters;
+use self::batch::Batch;
 use self::layout::GapCache;
 use self::memfile::MemFile;
 use self::pages::Pages;
@@ -89,6 +90,8 @@ struct Space {
     near: Option<u64>,
     /// Counts changes of `pages`.
     generation: u64,
+    /// Changes that wait until the address space is complete.
+    held: Option<Batch>,
 }
 
 impl MemoryManager {
@@ -109,6 +112,7 @@ impl MemoryManager {
             future: VmaFlags::empty(),
             near: None,
             generation: 0,
+            held: None,
         };
         Self::with_space(platform, memfile, limits, space)
     }

@@ -85,6 +85,11 @@ impl Vma {
         self.flags.contains(VmaFlags::SHARED)
     }
 
+    /// Whether it shows a file, or is the kernel's own.
+    pub(super) fn is_of_file(&self) -> bool {
+        self.flags.contains(VmaFlags::SPECIAL) || self.object.as_ref().is_some_and(|object| object.file.is_some())
+    }
+
     /// The object's byte at `addr`.
     pub(super) fn object_at(&self, addr: UserAddr) -> Option<(&Arc<dyn Mappable>, u64)> {
         let object = self.object.as_ref()?;

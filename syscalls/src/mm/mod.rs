@@ -4,6 +4,7 @@ pub(crate) mod advise;
 pub(crate) mod heap;
 pub(crate) mod lock;
 pub(crate) mod map;
+pub(crate) mod name;
 pub(crate) mod numa;
 pub(crate) mod protect;
 pub(crate) mod remap;

@@ -11,6 +11,7 @@ use sentry::user::UserPtr;
 
 use super::creds::change;
 use crate::arg::low;
+use crate::mm::name::set_anonymous_name;
 
 /// The slack of timers that a task starts with, in nanoseconds.
 const DEFAULT_TIMER_SLACK: u64 = 50_000;
@@ -83,6 +84,9 @@ pub(crate) fn prctl(task: &mut CurrentTask, option: u32, arg2: u64, arg3: u64, a
             let slack = if arg2.cast_signed() <= 0 { DEFAULT_TIMER_SLACK } else { arg2 };
             task.set_timer_slack(slack);
             Ok(0)
+        }
+        PR_SET_VMA if arg2 == PR_SET_VMA_ANON_NAME => {
+            done(set_anonymous_name(task, UserAddr(arg3), arg4, UserAddr(arg5)))
         }
         PR_GET_TIMERSLACK => Ok(i32::try_from(task.timer_slack()).unwrap_or(i32::MAX)),
         PR_GET_TIMING => Ok(0),
