@@ -215,7 +215,9 @@ impl CurrentTask {
         }
         self.set_activity(Activity::Sleep);
         self.usage.count_switch();
+        self.task.clocks.pause();
         let woken = self.parker().park(deadline);
+        self.task.clocks.resume();
         self.set_activity(Activity::Run);
         if self.interrupted() {
             return Err(Error::from(Restart::Sys));

@@ -275,7 +275,7 @@ impl Task {
     /// CPU time it has used (CLOCK_THREAD_CPUTIME_ID).
     #[must_use]
     pub fn cpu_time(&self) -> CpuTime {
-        CpuTime { user: self.clocks.user.read(), sys: self.clocks.sys() }
+        self.clocks.read()
     }
 
     /// All it has used so far.

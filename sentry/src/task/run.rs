@@ -76,7 +76,9 @@ impl CurrentTask {
             });
         }
         self.task.kernel().vdso.refresh();
+        self.task.clocks.pause();
         let event = self.context.run(self.mm.address_space(), resume);
+        self.task.clocks.resume();
         self.task.attention().leave_app();
         match event {
             Ok(Event::Syscall(args)) => RunState::Syscall(args),

@@ -1,7 +1,8 @@
 //! What tasks have used: CPU time, faults, context switches (getrusage(2), times(2), CPU-time clocks).
 
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use host::clock::Clock;
 use platform::CpuMeter;
@@ -97,28 +98,79 @@ pub(super) struct TaskClocks {
     kernel_thread: AtomicI32,
     /// What that thread had used before the task ran on it, in nanoseconds; after its end, what the task used of it.
     kernel_base: AtomicU64,
+    /// Ticks of the time stamp counter that the thread spent on system calls and faults, awake.
+    call_ticks: AtomicU64,
+    /// The counter when the thread last came out of application code or of sleep; 0 while it is in either.
+    since: AtomicU64,
+    /// CPU time of the kernel thread that went into running application code, as far as anybody asked, in nanoseconds.
+    hand_over: AtomicU64,
 }
 
 impl TaskClocks {
     pub(super) fn new(user: CpuMeter) -> Self {
-        Self { user, kernel_thread: AtomicI32::new(0), kernel_base: AtomicU64::new(0) }
+        Self {
+            user,
+            kernel_thread: AtomicI32::new(0),
+            kernel_base: AtomicU64::new(0),
+            call_ticks: AtomicU64::new(0),
+            since: AtomicU64::new(0),
+            hand_over: AtomicU64::new(0),
+        }
     }
 
     /// The calling thread begins to run the task.
     pub(super) fn start(&self) {
         self.kernel_base.store(nanos(Clock::THREAD_CPU.elapsed()), Ordering::Relaxed);
         self.kernel_thread.store(host::clock::thread_id(), Ordering::Release);
+        LazyLock::force(&ORIGIN);
+        self.resume();
+    }
+
+    /// The thread begins to work on a system call or fault.
+    pub(super) fn resume(&self) {
+        self.since.store(host::tsc::now(), Ordering::Relaxed);
+    }
+
+    /// The thread runs application code, or sleeps.
+    pub(super) fn pause(&self) {
+        let since = self.since.load(Ordering::Relaxed);
+        self.since.store(0, Ordering::Relaxed);
+        let ticks = self.call_ticks.load(Ordering::Relaxed) + host::tsc::now().saturating_sub(since);
+        self.call_ticks.store(ticks, Ordering::Relaxed);
     }
 
     /// The calling thread runs it no more.
     pub(super) fn stop(&self) {
-        let used = nanos(self.sys());
+        let used = nanos(self.kernel());
         self.kernel_thread.store(0, Ordering::Release);
         self.kernel_base.store(used, Ordering::Release);
     }
 
+    /// What the task has used. The platform's share of running application code (switching to it and back) counts as the
+    /// application's: what its kernel thread uses beyond the time it spends on calls.
+    pub(super) fn read(&self) -> CpuTime {
+        let kernel = self.kernel();
+        let beyond = nanos(kernel.saturating_sub(self.on_calls()));
+        // Time that another thread took from us counts as spent on a call; what was counted once stays counted.
+        let hand_over = Duration::from_nanos(self.hand_over.fetch_max(beyond, Ordering::Relaxed).max(beyond));
+        CpuTime { user: self.user.read() + hand_over, sys: kernel.saturating_sub(hand_over) }
+    }
+
+    /// Time spent on system calls and faults, awake.
+    fn on_calls(&self) -> Duration {
+        let now = host::tsc::now();
+        let current = match self.since.load(Ordering::Relaxed) {
+            0 => 0,
+            since => now.saturating_sub(since),
+        };
+        let ticks = u128::from(self.call_ticks.load(Ordering::Relaxed) + current);
+        let (tsc, instant) = *ORIGIN;
+        let rate = (instant.elapsed().as_nanos(), u128::from(now.saturating_sub(tsc).max(1)));
+        Duration::from_nanos(u64::try_from(ticks * rate.0 / rate.1).unwrap_or(u64::MAX))
+    }
+
     /// CPU time of its kernel thread.
-    pub(super) fn sys(&self) -> Duration {
+    fn kernel(&self) -> Duration {
         let base = Duration::from_nanos(self.kernel_base.load(Ordering::Acquire));
         match self.kernel_thread.load(Ordering::Acquire) {
             0 => base,
@@ -126,6 +178,9 @@ impl TaskClocks {
         }
     }
 }
+
+/// Counter and clock at one moment long enough ago to know the counter's rate.
+static ORIGIN: LazyLock<(u64, Instant)> = LazyLock::new(|| (host::tsc::now(), Instant::now()));
 
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)

@@ -1,3 +1,5 @@
+//! Tests of the overlay over a tmpfs.
+
 use std::sync::Arc;
 
 use abi::stat::FileType;

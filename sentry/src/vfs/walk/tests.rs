@@ -1,3 +1,5 @@
+//! Tests of path walking against a model.
+
 use std::sync::Arc;
 
 use abi::Errno;

@@ -1,3 +1,5 @@
+//! Tests of file contents against a model.
+
 use std::sync::Arc;
 
 use abi::PAGE_SIZE;
