@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::sync::Arc;
+use std::time::Duration;
 
 use abi::Errno;
 use abi::ioctl::FIONREAD;
@@ -67,6 +68,11 @@ impl FileOps for SocketFile {
 
     fn wait_queue(&self) -> Option<&WaitQueue> {
         Some(self.socket.wait_queue())
+    }
+
+    fn timeout(&self, write: bool, _: usize) -> Option<Duration> {
+        let options = self.socket.options();
+        if write { options.send_timeout() } else { options.receive_timeout() }
     }
 
     fn ioctl(&self, _: &File, task: &CurrentTask, cmd: u32, arg: u64) -> SysResult {

@@ -440,28 +440,28 @@ impl Discipline {
 
     // ---- Reading.
 
-    /// Whether a read would return now: a line in canonical mode, VMIN bytes otherwise.
+    /// Whether poll(2) calls it readable: a line in canonical mode; otherwise VMIN bytes, or any if VTIME is set as well.
     pub(super) fn readable(&self) -> bool {
         if self.canonical() {
             return self.ready.iter().any(|r| !matches!(r, Ready::Byte(_)));
         }
-        self.ready.len() >= self.minimum()
-    }
-
-    /// VMIN, unless VTIME makes any byte enough.
-    fn minimum(&self) -> usize {
         let (min, time) = (usize::from(self.termios.c_cc[VMIN]), self.termios.c_cc[VTIME]);
-        if time != 0 || min == 0 { 1 } else { min }
+        self.ready.len() >= if time == 0 { min.max(1) } else { 1 }
     }
 
-    /// Whether a read in non-canonical mode returns at once even with nothing (VMIN 0, VTIME 0).
+    /// Whether a read returns at once even with nothing (VMIN 0, VTIME 0).
     pub(super) fn polls(&self) -> bool {
         !self.canonical() && self.termios.c_cc[VMIN] == 0 && self.termios.c_cc[VTIME] == 0
     }
 
-    /// Tenths of a second after which a read in non-canonical mode gives up; 0 for never.
-    pub(super) fn read_timeout(&self) -> u8 {
-        if self.canonical() { 0 } else { self.termios.c_cc[VTIME] }
+    /// Whether a read with this many bytes waits for more.
+    pub(super) fn reads_on(&self, so_far: usize) -> bool {
+        !self.canonical() && so_far < usize::from(self.termios.c_cc[VMIN])
+    }
+
+    /// Tenths of a second after which a read gives up; 0 for never. With VMIN the clock runs between bytes only.
+    pub(super) fn read_timeout(&self, so_far: usize) -> u8 {
+        if self.canonical() || so_far == 0 && self.termios.c_cc[VMIN] > 0 { 0 } else { self.termios.c_cc[VTIME] }
     }
 
     /// Takes up to `max` bytes; at most one line in canonical mode. `None` if there is nothing to take; empty for VEOF.

@@ -12,7 +12,7 @@ use abi::poll::{POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM};
 use sync::WaitQueue;
 
 use super::Tty;
-use crate::error::{Result, SysResult, err};
+use crate::error::{Error, Result, SysResult, err};
 use crate::io::{IoDst, IoSrc};
 use crate::task::CurrentTask;
 use crate::vfs::{File, FileOps};
@@ -59,16 +59,13 @@ impl Slave {
 
 impl FileOps for Slave {
     fn read(&self, _: &File, task: &CurrentTask, _: u64, dst: &mut IoDst<'_>) -> Result<usize> {
-        if self.tty.is_hung_up() {
+        if self.tty.is_hung_up() || dst.remaining() == 0 {
             return Ok(0);
         }
         self.tty.check_read(task)?;
         let mut state = self.tty.state.lock();
-        let polls = state.discipline.polls();
-        let Some(bytes) =
-            (state.discipline.readable() || polls).then(|| state.discipline.read(dst.remaining().min(CHUNK))).flatten()
-        else {
-            return if polls { Ok(0) } else { err(Errno::EAGAIN) };
+        let Some(bytes) = state.discipline.read(dst.remaining().min(CHUNK)) else {
+            return if state.discipline.polls() { Ok(0) } else { err(Errno::EAGAIN) };
         };
         drop(state);
         // There is room for more from the keyboard.
@@ -112,9 +109,17 @@ impl FileOps for Slave {
         Some(&self.tty.slave_queue)
     }
 
-    fn timeout(&self, write: bool) -> Option<Duration> {
-        let tenths = if write { 0 } else { self.tty.state.lock().discipline.read_timeout() };
+    fn timeout(&self, write: bool, so_far: usize) -> Option<Duration> {
+        let tenths = if write { 0 } else { self.tty.state.lock().discipline.read_timeout(so_far) };
         (tenths > 0).then(|| Duration::from_millis(u64::from(tenths) * 100))
+    }
+
+    fn timed_wait_failed(&self, error: Error) -> Result<usize> {
+        if error.is(Errno::ETIMEDOUT) { Ok(0) } else { Err(error) }
+    }
+
+    fn reads_on(&self, so_far: usize) -> bool {
+        self.tty.state.lock().discipline.reads_on(so_far)
     }
 
     fn ioctl(&self, _: &File, task: &CurrentTask, cmd: u32, arg: u64) -> SysResult {

@@ -260,7 +260,7 @@ impl State {
                 // Bytes behind files, or of another sender when that is asked for, wait for the next call.
                 let same_sender =
                     !mode.pass_credentials || received.ancillary.credentials == segment.ancillary.credentials;
-                if received.ancillary.has_files() || segment.ancillary.has_files() || !same_sender {
+                if received.ancillary.has_files() || !same_sender {
                     break;
                 }
             } else {

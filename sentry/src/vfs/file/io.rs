@@ -72,14 +72,14 @@ impl File {
         self.check_readable()?;
         let wait = !flags.contains(IoFlags::NO_WAIT);
         let n = match offset {
-            Some(offset) => self.blocking(task, false, wait, || self.ops.read(self, task, offset, dst))?,
-            None if seekable => self.blocking(task, false, wait, || {
+            Some(offset) => self.blocking(task, false, wait, 0, || self.ops.read(self, task, offset, dst))?,
+            None if seekable => self.blocking(task, false, wait, 0, || {
                 let mut pos = self.pos.lock();
                 let n = self.ops.read(self, task, *pos, dst)?;
                 *pos += n as u64;
                 Ok(n)
             })?,
-            None => self.blocking(task, false, wait, || self.ops.read(self, task, 0, dst))?,
+            None => self.read_stream(task, wait, dst)?,
         };
         if n > 0 {
             notify::file_event(self, notify::Event::ACCESS);
@@ -104,11 +104,11 @@ impl File {
         let wait = !flags.contains(IoFlags::NO_WAIT);
         let append = flags.contains(IoFlags::APPEND);
         let n = match offset {
-            Some(offset) => self.blocking(task, true, wait, || {
+            Some(offset) => self.blocking(task, true, wait, 0, || {
                 let mut at = if append { self.ops.seek_end(self)? } else { offset };
                 self.write_once(task, &mut at, src)
             })?,
-            None if seekable => self.blocking(task, true, wait, || {
+            None if seekable => self.blocking(task, true, wait, 0, || {
                 let mut pos = self.pos.lock();
                 if append {
                     *pos = self.ops.seek_end(self)?;
@@ -182,32 +182,47 @@ impl File {
         if self.flags().writable() { Ok(()) } else { err(Errno::EBADF) }
     }
 
-    /// Makes an attempt until it no longer says EAGAIN, unless the file is non-blocking or `wait` is false.
-    pub fn blocking<T>(
+    /// Makes an attempt until it no longer says EAGAIN, unless the file is non-blocking or `wait` is false. `so_far` is what
+    /// earlier attempts of the same call came to.
+    fn blocking(
         &self,
         task: &CurrentTask,
         write: bool,
         wait: bool,
-        mut attempt: impl FnMut() -> Result<T>,
-    ) -> Result<T> {
+        so_far: usize,
+        mut attempt: impl FnMut() -> Result<usize>,
+    ) -> Result<usize> {
         match attempt() {
             Err(e) if e.is(Errno::EAGAIN) && wait && !self.nonblocking() => {}
             done => return done,
         }
         let Some(queue) = self.ops.wait_queue() else { return err(Errno::EAGAIN) };
-        let deadline = self.ops.timeout(write).and_then(|t| Instant::now().checked_add(t));
+        let timeout = self.ops.timeout(write, so_far);
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mask = if write { WRITE_EVENTS } else { READ_EVENTS };
         match task.wait_on(queue, mask, deadline, attempt) {
-            Err(e) if deadline.is_some() && e.is(Errno::ETIMEDOUT) => err(Errno::EAGAIN),
+            Err(e) if deadline.is_some() => self.ops.timed_wait_failed(e),
             done => done,
         }
+    }
+
+    /// A read from a stream: what is there, or as much as it wants to come together.
+    fn read_stream(&self, task: &CurrentTask, wait: bool, dst: &mut IoDst<'_>) -> Result<usize> {
+        let mut total = self.blocking(task, false, wait, 0, || self.ops.read(self, task, 0, dst))?;
+        while total > 0 && dst.remaining() > 0 && self.ops.reads_on(total) {
+            match self.blocking(task, false, wait, total, || self.ops.read(self, task, 0, dst)) {
+                Ok(0) | Err(_) => break,
+                Ok(n) => total += n,
+            }
+        }
+        Ok(total)
     }
 
     /// All of a write to a stream, as far as it does not have to wait or may.
     fn write_stream(&self, task: &CurrentTask, wait: bool, src: &mut IoSrc<'_>) -> Result<usize> {
         let mut total = 0;
         loop {
-            let step = self.blocking(task, true, wait, || self.ops.write(self, task, &mut 0, src));
+            let step = self.blocking(task, true, wait, total, || self.ops.write(self, task, &mut 0, src));
             match step {
                 Ok(n) => {
                     total += n;

@@ -10,7 +10,7 @@ use abi::fcntl::OpenFlags;
 use sync::WaitQueue;
 
 use super::File;
-use crate::error::{Result, SysResult, err};
+use crate::error::{Error, Result, SysResult, err};
 use crate::io::{IoDst, IoSrc};
 use crate::mm::Mappable;
 use crate::task::CurrentTask;
@@ -64,10 +64,23 @@ pub trait FileOps: Any + Debug + Send + Sync {
         None
     }
 
-    /// How long a blocking read (or write) waits before it fails with EAGAIN: SO_RCVTIMEO and SO_SNDTIMEO.
-    fn timeout(&self, write: bool) -> Option<Duration> {
-        let _ = write;
+    /// How long a blocking read (or write) waits before it ends as [`Self::timed_wait_failed`] says: SO_RCVTIMEO, SO_SNDTIMEO, VTIME.
+    /// `so_far` bytes were read before, see [`Self::reads_on`].
+    fn timeout(&self, write: bool, so_far: usize) -> Option<Duration> {
+        let _ = (write, so_far);
         None
+    }
+
+    /// What a wait with a timeout that failed so ends with. As sockets have it: EAGAIN when the time is over (ETIMEDOUT), and
+    /// a call that a handler interrupted is not made again (signal(7)).
+    fn timed_wait_failed(&self, error: Error) -> Result<usize> {
+        err(if error.is(Errno::ETIMEDOUT) { Errno::EAGAIN } else { error.errno() })
+    }
+
+    /// Whether a blocking read that has `so_far` bytes waits for more: terminals have a least count (VMIN).
+    fn reads_on(&self, so_far: usize) -> bool {
+        let _ = so_far;
+        false
     }
 
     /// ioctl(2) beyond what the VFS answers (FIONBIO, FIOCLEX, FIOASYNC, ...).
