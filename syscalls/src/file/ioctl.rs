@@ -2,7 +2,7 @@
 
 use abi::fcntl::{F_OWNER_PGRP, F_OWNER_PID, OpenFlags};
 use abi::ioctl::{FICLONE, FIGETBSZ, FIOASYNC, FIOCLEX, FIOGETOWN, FIONBIO, FIONCLEX, FIONREAD, FIOQSIZE, FIOSETOWN};
-use abi::stat::FileType;
+use abi::stat::{FileType, S_IFMT, S_IFREG};
 use abi::{Errno, UserAddr};
 use sentry::error::{SysResult, err};
 use sentry::task::CurrentTask;
@@ -26,7 +26,8 @@ pub(crate) fn ioctl(task: &mut CurrentTask, fd: Fd, request: u32, arg: u64) -> S
             file.change_flags(flag, if on { flag } else { OpenFlags::empty() })?;
             Ok(0)
         }
-        FIONREAD if file.kind() == FileType::Regular => {
+        // Anonymous inodes count as regular files, and answer themselves.
+        FIONREAD if file.attr()?.mode & S_IFMT == S_IFREG => {
             let left = file.attr()?.size.saturating_sub(file.pos());
             task.mm().write(int, &i32::try_from(left).unwrap_or(i32::MAX))?;
             Ok(0)
