@@ -36,11 +36,15 @@ impl Mapping {
         if start == libc::MAP_FAILED {
             return Err(last());
         }
-        // SAFETY: advice about our own mapping.
-        unsafe {
-            libc::madvise(start, len, libc::MADV_DONTDUMP);
-        }
         Ok(Self { start: start.cast(), len, writable })
+    }
+
+    /// Leaves it out of core dumps of this process.
+    pub fn dont_dump(&self) {
+        // SAFETY: advice about our own mapping; it changes nothing that can be read.
+        unsafe {
+            libc::madvise(self.start.cast(), self.len, libc::MADV_DONTDUMP);
+        }
     }
 
     /// Bytes.

@@ -7,10 +7,8 @@ use abi::limits::PATH_MAX;
 use abi::{Errno, PAGE_SIZE, TASK_SIZE};
 use zerocopy::{FromBytes, IntoBytes};
 
-use super::read_object;
+use super::reader::Reader;
 use crate::error::{Result, err};
-use crate::mm::Mappable;
-use crate::mm::memfile::MemFile;
 
 /// Most bytes of program headers.
 const MAX_PHDRS: usize = 65536;
@@ -24,9 +22,9 @@ pub(super) struct Headers {
 
 impl Headers {
     /// Reads and checks them; ENOEXEC if it is no program for this machine.
-    pub(super) fn read(memfile: &MemFile, object: &dyn Mappable) -> Result<Self> {
+    pub(super) fn read(reader: &Reader<'_>) -> Result<Self> {
         let mut file = Ehdr64::default();
-        read_object(memfile, object, 0, file.as_mut_bytes())?;
+        reader.read(0, file.as_mut_bytes())?;
         if file.e_ident[..4] != ELFMAG || !matches!(file.e_type, ET_EXEC | ET_DYN) || !is_for_us(&file) {
             return err(Errno::ENOEXEC);
         }
@@ -38,7 +36,7 @@ impl Headers {
             return err(Errno::ENOEXEC);
         }
         let mut bytes = vec![0; size];
-        if read_object(memfile, object, file.e_phoff, &mut bytes)? != size {
+        if reader.read(file.e_phoff, &mut bytes)? != size {
             return err(Errno::ENOEXEC);
         }
         let program = bytes.chunks_exact(size_of::<Phdr64>());
@@ -47,23 +45,23 @@ impl Headers {
     }
 
     /// The headers of an ELF interpreter; ELIBBAD if it is none.
-    pub(super) fn read_interpreter(memfile: &MemFile, object: &dyn Mappable) -> Result<Self> {
+    pub(super) fn read_interpreter(reader: &Reader<'_>) -> Result<Self> {
         let mut start = [0; size_of::<Ehdr64>()];
-        if read_object(memfile, object, 0, &mut start)? != start.len() {
+        if reader.read(0, &mut start)? != start.len() {
             return err(Errno::EIO);
         }
-        Self::read(memfile, object).map_err(|e| if e.is(Errno::ENOEXEC) { Errno::ELIBBAD.into() } else { e })
+        Self::read(reader).map_err(|e| if e.is(Errno::ENOEXEC) { Errno::ELIBBAD.into() } else { e })
     }
 
     /// The path in the first PT_INTERP.
-    pub(super) fn interpreter(&self, memfile: &MemFile, object: &dyn Mappable) -> Result<Option<Vec<u8>>> {
+    pub(super) fn interpreter(&self, reader: &Reader<'_>) -> Result<Option<Vec<u8>>> {
         let Some(header) = self.program.iter().find(|header| header.p_type == PT_INTERP) else { return Ok(None) };
         let len = usize::try_from(header.p_filesz).unwrap_or(usize::MAX);
         if !(2..=PATH_MAX).contains(&len) {
             return err(Errno::ENOEXEC);
         }
         let mut path = vec![0; len];
-        if read_object(memfile, object, header.p_offset, &mut path)? != len {
+        if reader.read(header.p_offset, &mut path)? != len {
             return err(Errno::EIO);
         }
         if path.pop() != Some(0) {

@@ -8,6 +8,7 @@
 //! The file's bytes are reached through [`Mappable`] alone. Locks: those of the new address space.
 
 mod elf;
+mod reader;
 mod script;
 mod segments;
 mod stack;
@@ -20,7 +21,7 @@ use std::sync::Arc;
 use abi::{Errno, UserAddr};
 use platform::Platform;
 
-use crate::error::{Result, err};
+use crate::error::Result;
 use crate::mm::memfile::MemFile;
 use crate::mm::vdso::Vdso;
 use crate::mm::{Layout, Mappable, MemLimits, MemoryManager, Randomness};
@@ -114,11 +115,10 @@ impl Program {
         reachable: bool,
         open: Opener<'_>,
     ) -> Result<Self> {
-        let mut program = script::Resolved { executable, argv };
-        script::resolve(memfile, &mut program, path, reachable, open)?;
-        let script::Resolved { executable, argv } = program;
-        let headers = elf::Headers::read(memfile, &*executable.object)?;
-        let interpreter = match headers.interpreter(memfile, &*executable.object)? {
+        let resolved = script::resolve(memfile, executable, path, argv, reachable, open)?;
+        let script::Resolved { executable, argv, reader } = resolved;
+        let headers = elf::Headers::read(&reader)?;
+        let interpreter = match headers.interpreter(&reader)? {
             Some(path) => Some(open(&path)?),
             None => None,
         };
@@ -145,31 +145,6 @@ impl Program {
         mm.release()?;
         Ok(Image { mm, ip, sp })
     }
-}
-
-/// Reads bytes of an object; returns how many there are, which is fewer than asked for at its end.
-fn read_object(memfile: &MemFile, object: &dyn Mappable, offset: u64, bytes: &mut [u8]) -> Result<usize> {
-    let mut done = 0;
-    while done < bytes.len() {
-        let at = UserAddr(offset.checked_add(done as u64).ok_or(Errno::EINVAL)?);
-        let (page, skip) = (at.page_down().0, at.page_offset());
-        let rest = &mut bytes[done..];
-        let want = (skip + rest.len() as u64).next_multiple_of(abi::PAGE_SIZE);
-        let found = match object.translate(page, want, false) {
-            Ok(found) => found,
-            // Beyond the end.
-            Err(e) if e.is(Errno::EFAULT) => break,
-            Err(e) => return err(e.errno()),
-        };
-        let here = usize::try_from(found.len.saturating_sub(skip)).unwrap_or(usize::MAX).min(rest.len());
-        let rest = &mut rest[..here];
-        let n = memfile.read_file(&found.file, found.offset + skip, rest)?;
-        done += n;
-        if n < here || here == 0 {
-            break;
-        }
-    }
-    Ok(done)
 }
 
 #[cfg(test)]

@@ -3,8 +3,9 @@
 use abi::Errno;
 use abi::limits::BINPRM_BUF_SIZE;
 
+use super::reader::Reader;
 use super::strings::Strings;
-use super::{Executable, Opener, read_object};
+use super::{Executable, Opener};
 use crate::error::{Result, err};
 use crate::mm::memfile::MemFile;
 
@@ -12,29 +13,34 @@ use crate::mm::memfile::MemFile;
 const MAX_DEPTH: usize = 5;
 
 /// What is to run, with the arguments it gets.
-pub(super) struct Resolved {
+pub(super) struct Resolved<'a> {
     pub(super) executable: Executable,
     pub(super) argv: Strings,
+    pub(super) reader: Reader<'a>,
 }
 
-/// Replaces a script by its interpreter, until it is none.
-pub(super) fn resolve(
-    memfile: &MemFile,
-    program: &mut Resolved,
+/// Follows scripts to what is none.
+pub(super) fn resolve<'a>(
+    memfile: &'a MemFile,
+    mut executable: Executable,
     path: &[u8],
+    mut argv: Strings,
     reachable: bool,
     open: Opener<'_>,
-) -> Result<()> {
-    if program.argv.is_empty() {
+) -> Result<Resolved<'a>> {
+    if argv.is_empty() {
         // A program always has a name.
-        program.argv.push(b"");
+        argv.push(b"");
     }
     let mut path = path.to_vec();
-    for depth in 0.. {
+    let mut depth = 0;
+    loop {
+        let reader = Reader::new(memfile, &executable.object)?;
         let mut head = [0; BINPRM_BUF_SIZE];
-        read_object(memfile, &*program.executable.object, 0, &mut head)?;
-        let Some(line) = head.strip_prefix(b"#!") else { break };
-        if depth >= MAX_DEPTH {
+        reader.read(0, &mut head)?;
+        let Some(line) = head.strip_prefix(b"#!") else { return Ok(Resolved { executable, argv, reader }) };
+        depth += 1;
+        if depth > MAX_DEPTH {
             return err(Errno::ELOOP);
         }
         let line = parse(line)?;
@@ -42,13 +48,12 @@ pub(super) fn resolve(
             return err(Errno::ENOENT);
         }
         match line.argument {
-            Some(argument) => program.argv.replace_first(&[line.interpreter, argument, &path]),
-            None => program.argv.replace_first(&[line.interpreter, &path]),
+            Some(argument) => argv.replace_first(&[line.interpreter, argument, &path]),
+            None => argv.replace_first(&[line.interpreter, &path]),
         }
-        program.executable = open(line.interpreter)?;
+        executable = open(line.interpreter)?;
         path = line.interpreter.to_vec();
     }
-    Ok(())
 }
 
 struct Line<'a> {

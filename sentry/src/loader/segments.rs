@@ -7,6 +7,7 @@ use abi::{Errno, PAGE_SIZE, TASK_SIZE, UserAddr, UserRange};
 use platform::Prot;
 
 use super::elf::Headers;
+use super::reader::Reader;
 use super::{Executable, Program};
 use crate::error::{Result, err};
 use crate::mm::memfile::MemFile;
@@ -45,7 +46,7 @@ pub(super) fn map_program(mm: &MemoryManager, program: &Program, random: &Random
 
 /// Maps an ELF interpreter.
 pub(super) fn map_interpreter(mm: &MemoryManager, memfile: &MemFile, interpreter: &Executable) -> Result<Loaded> {
-    let headers = Headers::read_interpreter(memfile, &*interpreter.object)?;
+    let headers = Headers::read_interpreter(&Reader::new(memfile, &interpreter.object)?)?;
     let place = if headers.file.e_type == ET_EXEC { Place::Fixed } else { Place::Anywhere };
     let bias = map_segments(mm, interpreter, &headers, place)?;
     loaded(&headers, bias)

@@ -231,7 +231,8 @@ fn read_file(file: &Arc<std::os::fd::OwnedFd>, from: u64, to: &MemRange) -> Resu
     while done < to.len() {
         let left = usize::try_from(to.len() - done).map_err(|_| Errno::ENOMEM)?;
         match to.slice(done, left).read_fd(file.as_fd(), Some(from + done)) {
-            Ok(0) => break,
+            // A short read is the end of the file.
+            Ok(n) if n < left => break,
             Ok(n) => done += n as u64,
             Err(Errno::EINTR) => {}
             Err(e) => return err(e),

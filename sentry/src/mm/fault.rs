@@ -9,7 +9,7 @@ use platform::Access;
 
 use super::MemoryManager;
 use super::change::Change;
-use super::pages::{Piece, Source};
+use super::pages::{Piece, Reserve, Source};
 use super::vma::{Vma, VmaFlags};
 use crate::error::{Result, err};
 
@@ -211,7 +211,8 @@ impl Change<'_> {
         let start = UserAddr(addr.0 / COPY_PIECE * COPY_PIECE);
         let chunk = UserRange::new(start, COPY_PIECE)?.intersect(within).ok_or(Errno::EFAULT)?;
         self.reserve_copies(addr)?;
-        let Some(memory) = self.space.pages.split(chunk).next().and_then(|piece| piece.reserve.take()) else {
+        let reserve = self.space.pages.split(chunk).next().and_then(|piece| piece.reserve.take());
+        let Some(memory) = reserve.and_then(Reserve::into_range) else {
             return err(Errno::EFAULT);
         };
         let old = self.space.pages.remove(chunk);
@@ -243,7 +244,7 @@ impl Change<'_> {
         let memory = self.mm.memfile.allocate_near(len, near)?;
         self.space.near = Some(memory.end());
         if let Some(piece) = self.space.pages.find_mut(addr) {
-            piece.reserve = Some(memory);
+            piece.reserve = Some(Reserve::new(memory));
         }
         Ok(())
     }

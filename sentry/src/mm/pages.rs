@@ -50,7 +50,45 @@ pub(super) struct Piece {
     /// Whether the application's writes go to `source`; if not, the first one copies it or makes it writable.
     pub(super) write_through: bool,
     /// Where copies of it will go: a range of the same length, so that they join.
-    pub(super) reserve: Option<MemRange>,
+    pub(super) reserve: Option<Reserve>,
+}
+
+/// Memory that is set aside and not used yet.
+#[derive(Debug)]
+pub(super) struct Reserve(Option<MemRange>);
+
+impl Reserve {
+    pub(super) fn new(range: MemRange) -> Self {
+        Self(Some(range))
+    }
+
+    /// Takes it into use.
+    pub(super) fn into_range(mut self) -> Option<MemRange> {
+        self.0.take()
+    }
+
+    fn split_off(&mut self, at: u64) -> Self {
+        Self(self.0.as_mut().map(|range| range.split_off(at)))
+    }
+
+    fn continues(&self, next: &Self) -> bool {
+        matches!((&self.0, &next.0), (Some(a), Some(b)) if a.end() == b.offset())
+    }
+
+    fn append(&mut self, mut next: Self) {
+        if let (Some(a), Some(b)) = (&mut self.0, next.0.take()) {
+            let appended = a.append(b);
+            debug_assert!(appended.is_ok(), "it was checked to follow");
+        }
+    }
+}
+
+impl Drop for Reserve {
+    fn drop(&mut self) {
+        if let Some(range) = self.0.take() {
+            range.drop_untouched();
+        }
+    }
 }
 
 impl Source {
@@ -145,7 +183,7 @@ impl Piece {
     fn joins(&self, next: &Self) -> bool {
         let reserves = match (&self.reserve, &next.reserve) {
             (None, None) => true,
-            (Some(a), Some(b)) => a.end() == b.offset(),
+            (Some(a), Some(b)) => a.continues(b),
             _ => false,
         };
         reserves
@@ -176,8 +214,7 @@ impl Piece {
             debug_assert!(appended.is_ok(), "joins says it follows");
         }
         if let (Some(a), Some(b)) = (&mut self.reserve, next.reserve) {
-            let appended = a.append(b);
-            debug_assert!(appended.is_ok(), "joins says it follows");
+            a.append(b);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A set of free ranges: found by place and by size, neighbours merged.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 /// Free ranges of a region of the memory file.
 #[derive(Debug, Default)]
@@ -51,6 +52,11 @@ impl Extents {
             len += prev_len;
         }
         self.add(start, len);
+    }
+
+    /// The free range that holds `at`.
+    pub(super) fn around(&self, at: u64) -> Option<Range<u64>> {
+        self.containing(at).map(|(start, len)| start..start + len)
     }
 
     fn containing(&self, at: u64) -> Option<(u64, u64)> {

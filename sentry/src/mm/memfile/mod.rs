@@ -9,6 +9,7 @@
 
 mod data;
 mod extents;
+mod range;
 mod shares;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ use host::memfd;
 use sync::Mutex;
 
 use self::extents::Extents;
+pub use self::range::MemRange;
 use self::shares::Shares;
 use crate::error::{Result, err};
 use crate::lock_order;
@@ -39,7 +41,9 @@ const KEEP_EACH: u64 = 1 << 20;
 /// How much is kept for reuse in all.
 const KEEP_ALL: u64 = 4 << 20;
 /// Ranges up to this length are zeroed without asking which of their pages exist.
-const ZERO_BLINDLY: u64 = 64 << 10;
+const ZERO_BLINDLY: u64 = 16 << 10;
+/// How many empty arenas are remembered for the next address space.
+const KEEP_ARENAS: usize = 64;
 
 /// All memory of a sandbox.
 pub struct MemFile {
@@ -61,6 +65,8 @@ struct State {
     border: u64,
     /// Where the next address space begins.
     next_arena: u64,
+    /// Arenas that became empty, the last one first to be used again: it may still hold stale ranges.
+    empty_arenas: Vec<u64>,
     shares: Shares,
     /// Free ranges that still hold old bytes: start to length.
     stale: BTreeMap<u64, u64>,
@@ -69,19 +75,12 @@ struct State {
     used: u64,
 }
 
-/// A page-aligned range of the memory file that its owner keeps alive. Cloning adds a reference; the last drop of a page
-/// gives it back. Parts of a range may be split off and cloned on their own.
-pub struct MemRange {
-    file: Arc<MemFile>,
-    offset: u64,
-    len: u64,
-}
-
 impl MemFile {
     /// An empty memory file; allocations for the kernel's own use may reach `limit` bytes.
     pub fn new(limit: u64) -> Result<Arc<Self>> {
         let fd = memfd::create("runsc-memory")?;
         let (map, len) = Self::map(&fd)?;
+        map.dont_dump();
         memfd::seal_len(fd.as_fd())?;
         let border = (len / 8).next_multiple_of(ARENA);
         let (mut pool, mut arenas) = (Extents::default(), Extents::default());
@@ -93,6 +92,7 @@ impl MemFile {
             arenas,
             border,
             next_arena: border,
+            empty_arenas: Vec::new(),
             shares: Shares::default(),
             stale: BTreeMap::new(),
             stale_len: 0,
@@ -195,7 +195,7 @@ impl MemFile {
         state.used += len;
         let stale = state.take_stale(offset..offset + len);
         drop(state);
-        let range = MemRange { file: Arc::clone(self), offset, len };
+        let range = MemRange::new(self, offset, len);
         for part in stale {
             self.zero(part.start, part.end - part.start)?;
         }
@@ -233,40 +233,41 @@ impl MemFile {
         }
     }
 
-    fn release(&self, range: Range<u64>) {
+    /// Takes an owner from a range. `clean`: nobody ever wrote to it, so that it need not be zeroed.
+    fn release(&self, range: Range<u64>, clean: bool) {
         let mut state = self.state.lock();
-        let mut punch: Vec<Range<u64>> = Vec::new();
-        let State { shares, .. } = &mut *state;
         let mut freed: Vec<Range<u64>> = Vec::new();
-        shares.remove(range, |part| freed.push(part));
+        state.shares.remove(range, |part| freed.push(part));
+        let mut punch: Vec<Range<u64>> = Vec::new();
         for part in freed {
             let len = part.end - part.start;
             state.used -= len;
             if part.start < state.border {
                 state.pool_used -= len.min(state.pool_used);
             }
-            if len <= KEEP_EACH {
-                state.keep(part);
+            if clean {
+                state.insert_free(part);
+            } else if len <= KEEP_EACH {
+                state.insert_free(part.clone());
+                state.note_stale(part);
             } else {
                 punch.push(part);
             }
         }
-        while state.stale_len > KEEP_ALL {
-            let Some((start, len)) = state.stale.pop_first() else { break };
-            state.stale_len -= len;
-            state.take_free(start, len);
-            punch.push(start..start + len);
+        if state.stale_len > KEEP_ALL {
+            state.evict(KEEP_ALL / 2, &mut punch);
         }
         drop(state);
+        if punch.is_empty() {
+            return;
+        }
         // While they are punched the ranges are neither free nor owned, so nobody sees their old bytes.
         for part in &punch {
             self.discard(part.start, part.end - part.start);
         }
-        if !punch.is_empty() {
-            let mut state = self.state.lock();
-            for part in punch {
-                state.insert_free(part.start, part.end - part.start);
-            }
+        let mut state = self.state.lock();
+        for part in punch {
+            state.insert_free(part);
         }
     }
 }
@@ -276,20 +277,48 @@ impl State {
         if offset < self.border { &mut self.pool } else { &mut self.arenas }
     }
 
-    fn insert_free(&mut self, start: u64, len: u64) {
-        self.extents(start).insert(start, len);
+    fn insert_free(&mut self, range: Range<u64>) {
+        self.extents(range.start).insert(range.start, range.end - range.start);
+        if range.start < self.border {
+            return;
+        }
+        let arena = self.border + (range.start - self.border) / ARENA * ARENA;
+        let empty = self.arenas.around(arena).is_some_and(|free| free.end >= arena + ARENA);
+        if empty && arena < self.next_arena && !self.empty_arenas.contains(&arena) {
+            if self.empty_arenas.len() == KEEP_ARENAS {
+                self.empty_arenas.remove(0);
+            }
+            self.empty_arenas.push(arena);
+        }
     }
 
-    fn take_free(&mut self, start: u64, len: u64) {
-        let taken = self.extents(start).take_at(start, len);
-        debug_assert!(taken, "stale ranges are free");
-    }
-
-    /// Makes a range free that still holds old bytes.
-    fn keep(&mut self, range: Range<u64>) {
-        self.insert_free(range.start, range.end - range.start);
+    fn note_stale(&mut self, range: Range<u64>) {
         self.stale.insert(range.start, range.end - range.start);
         self.stale_len += range.end - range.start;
+    }
+
+    /// Takes stale ranges out of the free ones, until no more than `keep` bytes are stale. What is free between two of
+    /// them goes along: punching a hole again costs little.
+    fn evict(&mut self, keep: u64, out: &mut Vec<Range<u64>>) {
+        // From the end: new address spaces begin low.
+        while self.stale_len > keep
+            && let Some((&start, &len)) = self.stale.last_key_value()
+        {
+            let around = self.extents(start).around(start).unwrap_or(start..start + len);
+            let mut first = start;
+            while let Some((&at, &len)) = self.stale.range(around.start..=first).next_back() {
+                self.stale.remove(&at);
+                self.stale_len -= len;
+                first = at;
+                if self.stale_len <= keep {
+                    break;
+                }
+            }
+            let range = first..start + len;
+            let taken = self.extents(start).take_at(range.start, range.end - range.start);
+            debug_assert!(taken, "stale ranges are free");
+            out.push(range);
+        }
     }
 
     /// What of `range`, which was free, holds old bytes; no longer known as stale.
@@ -325,7 +354,16 @@ impl State {
     fn take_arena(&mut self, len: u64, file_len: u64) -> Option<u64> {
         let slot = len.checked_next_multiple_of(ARENA)?;
         // In the middle, because address spaces grow in both directions.
-        let at = self.next_arena.checked_add((slot - len) / 2 / PAGE_SIZE * PAGE_SIZE)?;
+        let inside = (slot - len) / 2 / PAGE_SIZE * PAGE_SIZE;
+        while slot == ARENA
+            && let Some(arena) = self.empty_arenas.pop()
+        {
+            let empty = self.arenas.around(arena).is_some_and(|free| free.end >= arena + ARENA);
+            if empty && self.arenas.take_at(arena + inside, len) {
+                return Some(arena + inside);
+            }
+        }
+        let at = self.next_arena.checked_add(inside)?;
         if self.next_arena.checked_add(slot)? <= file_len {
             self.next_arena += slot;
             if self.arenas.take_at(at, len) {
@@ -333,138 +371,6 @@ impl State {
             }
         }
         self.arenas.take_fit(len).or_else(|| self.pool.take_fit(len))
-    }
-}
-
-impl MemRange {
-    /// Where it is in the memory file.
-    #[must_use]
-    pub fn offset(&self) -> u64 {
-        self.offset
-    }
-
-    /// Bytes.
-    #[must_use]
-    pub fn len(&self) -> u64 {
-        self.len
-    }
-
-    /// Whether it is empty; never.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// One past its last byte in the memory file.
-    #[must_use]
-    pub fn end(&self) -> u64 {
-        self.offset + self.len
-    }
-
-    /// The memory file.
-    #[must_use]
-    pub fn file(&self) -> &Arc<MemFile> {
-        &self.file
-    }
-
-    /// The bytes `at..at+len` of the range, through the sentry's mapping of the file; clipped to the range.
-    #[must_use]
-    pub fn slice(&self, at: u64, len: usize) -> HostSlice<'_> {
-        let at = at.min(self.len);
-        let left = usize::try_from(self.len - at).unwrap_or(usize::MAX);
-        self.file.slice(self.offset + at, len.min(left))
-    }
-
-    /// Another owner of `at..at + len`; both clipped to the range. `None` if that is empty.
-    #[must_use]
-    pub fn part(&self, at: u64, len: u64) -> Option<Self> {
-        let at = at.min(self.len);
-        let len = len.min(self.len - at);
-        if len == 0 {
-            return None;
-        }
-        let offset = self.offset + at;
-        self.file.state.lock().shares.add(offset..offset + len);
-        Some(Self { file: Arc::clone(&self.file), offset, len })
-    }
-
-    /// Keeps the first `at` bytes (a multiple of the page size inside the range) and returns the rest. No page changes
-    /// owners.
-    #[must_use]
-    pub fn split_off(&mut self, at: u64) -> Self {
-        debug_assert!(0 < at && at < self.len, "splits inside");
-        let rest = Self { file: Arc::clone(&self.file), offset: self.offset + at, len: self.len - at };
-        self.len = at;
-        rest
-    }
-
-    /// Appends a range that follows in the file; gives it back if it does not. No page changes owners.
-    pub fn append(&mut self, other: Self) -> Result<(), Self> {
-        if self.end() != other.offset {
-            return Err(other);
-        }
-        self.len += other.len;
-        let mut other = other;
-        other.len = 0;
-        Ok(())
-    }
-
-    /// The longest part around byte `at` of the range that has no other owner: start and end, relative to the range.
-    /// `None` if the page at `at` has another owner.
-    #[must_use]
-    pub fn sole_around(&self, at: u64) -> Option<Range<u64>> {
-        let page = self.offset + at.min(self.len - PAGE_SIZE) / PAGE_SIZE * PAGE_SIZE;
-        let state = self.file.state.lock();
-        let end = state.shares.sole_until(page, self.end());
-        if end == page {
-            return None;
-        }
-        let start = state.shares.sole_from(self.offset, page);
-        Some(start - self.offset..end - self.offset)
-    }
-
-    /// Up to where, relative to the range, pages from the one at `at` on have other owners too; `None` if to its end.
-    #[must_use]
-    pub fn shared_until(&self, at: u64) -> Option<u64> {
-        let page = self.offset + at.min(self.len - PAGE_SIZE) / PAGE_SIZE * PAGE_SIZE;
-        let sole = self.file.state.lock().shares.shared_until(page, self.end());
-        (sole < self.end()).then(|| sole - self.offset)
-    }
-
-    /// Whether no page of it has another owner.
-    #[must_use]
-    pub fn is_sole(&self) -> bool {
-        self.sole_around(0).is_some_and(|r| r.end == self.len)
-    }
-
-    /// Makes `at..at + len` read as zeroes and gives its pages back to the host. All owners see it.
-    pub fn discard(&self, at: u64, len: u64) {
-        let at = at.min(self.len);
-        let len = len.min(self.len - at);
-        if len > 0 {
-            self.file.discard(self.offset + at, len);
-        }
-    }
-}
-
-impl Clone for MemRange {
-    fn clone(&self) -> Self {
-        self.file.state.lock().shares.add(self.offset..self.end());
-        Self { file: Arc::clone(&self.file), ..*self }
-    }
-}
-
-impl Drop for MemRange {
-    fn drop(&mut self) {
-        if self.len > 0 {
-            self.file.release(self.offset..self.end());
-        }
-    }
-}
-
-impl fmt::Debug for MemRange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "MemRange({:#x}+{:#x})", self.offset, self.len)
     }
 }
 

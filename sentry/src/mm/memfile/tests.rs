@@ -83,8 +83,9 @@ fn the_limit_and_bad_lengths_are_errors() {
 #[test]
 fn what_is_there_is_told_by_page() {
     let file = file();
-    for pages in [64, 300] {
-        let range = file.allocate_near(pages * PAGE_SIZE, None).expect("memory");
+    let ranges = [64, 300].map(|pages| file.allocate_near(pages * PAGE_SIZE, None).expect("memory"));
+    for range in &ranges {
+        let pages = range.len() / PAGE_SIZE;
         for page in [0, 1, 7, 20, 21, 22, pages - 1] {
             range.slice(page * PAGE_SIZE + 5, 1).write(b"x").expect("mapped");
         }
@@ -95,4 +96,25 @@ fn what_is_there_is_told_by_page() {
         assert_eq!(parts, [(0, 2), (7, 1), (20, 3), (pages - 1, 1)]);
         assert_eq!(file.resident_in(range.offset(), range.len()), 7 * PAGE_SIZE);
     }
+}
+
+#[test]
+fn an_empty_arena_is_used_again_and_untouched_memory_is_not_zeroed() {
+    let file = file();
+    let size = 64 * PAGE_SIZE;
+    let first = file.allocate_near(size, None).expect("memory");
+    let offset = first.offset();
+    first.slice(0, 1).write(b"x").expect("mapped");
+    drop(first);
+    let second = file.allocate_near(size, None).expect("memory");
+    assert_eq!(second.offset(), offset);
+    let mut byte = [1];
+    second.slice(0, 1).read(&mut byte).expect("mapped");
+    assert_eq!(byte, [0]);
+    let before = file.resident().expect("fstat");
+    let other = file.allocate_near(size, None).expect("memory");
+    assert_ne!(other.offset(), offset);
+    other.drop_untouched();
+    drop(file.allocate_near(size, None).expect("memory"));
+    assert_eq!((file.resident().expect("fstat"), file.reserved()), (before, size));
 }
