@@ -1,5 +1,7 @@
 //! The tables, one per architecture, and the macro that reads their rows.
 
+#[cfg(test)]
+mod document;
 pub mod x86_64;
 
 /// Turns rows into a list of [`sentry::syscall::Syscall`]:
