@@ -6,7 +6,6 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use control::wire::{self, Donated, WireError};
-use nix::sys::socket::MsgFlags;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -67,6 +66,6 @@ impl wire::Wire for Stream<'_> {
     }
 
     fn recv(&mut self, buffer: &mut [u8], fds: &mut Vec<OwnedFd>) -> io::Result<usize> {
-        host::fdpass::recv(self.0.as_fd(), buffer, fds, MsgFlags::empty())
+        host::fdpass::recv(self.0.as_fd(), buffer, fds)
     }
 }

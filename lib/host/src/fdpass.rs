@@ -32,11 +32,11 @@ pub fn send_once(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -
 }
 
 /// One recvmsg(2): the bytes that were there, and the descriptors that came with them, close-on-exec, added to `fds`.
-/// Zero bytes mean that the peer has closed. Never blocks if `MSG_DONTWAIT` is among `flags`.
-pub fn recv(socket: BorrowedFd<'_>, buffer: &mut [u8], fds: &mut Vec<OwnedFd>, flags: MsgFlags) -> io::Result<usize> {
+/// Zero bytes mean that the peer has closed.
+pub fn recv(socket: BorrowedFd<'_>, buffer: &mut [u8], fds: &mut Vec<OwnedFd>) -> io::Result<usize> {
     let mut space = nix::cmsg_space!([RawFd; MAX_FDS]);
     let mut slices = [IoSliceMut::new(buffer)];
-    let flags = flags | MsgFlags::MSG_CMSG_CLOEXEC;
+    let flags = MsgFlags::MSG_CMSG_CLOEXEC;
     let message = recvmsg::<UnixAddr>(socket.as_raw_fd(), &mut slices, Some(&mut space), flags)?;
     let truncated = message.flags.contains(MsgFlags::MSG_CTRUNC);
     for control in message.cmsgs()? {
@@ -67,11 +67,11 @@ mod tests {
         send_all(a.as_fd(), b"x", &[writer.as_fd()]).unwrap();
         drop(writer);
         let (mut buffer, mut fds) = ([0; 8], Vec::new());
-        assert_eq!(recv(b.as_fd(), &mut buffer, &mut fds, MsgFlags::empty()).unwrap(), 1);
+        assert_eq!(recv(b.as_fd(), &mut buffer, &mut fds).unwrap(), 1);
         assert_eq!(fds.len(), 1);
         drop(fds);
         assert_eq!(reader.read(&mut buffer).unwrap(), 0, "no copy of the write end is left");
         drop(a);
-        assert_eq!(recv(b.as_fd(), &mut buffer, &mut Vec::new(), MsgFlags::empty()).unwrap(), 0);
+        assert_eq!(recv(b.as_fd(), &mut buffer, &mut Vec::new()).unwrap(), 0);
     }
 }

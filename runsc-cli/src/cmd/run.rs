@@ -36,13 +36,16 @@ fn run(global: &Global, id: &str, options: &Options<'_>, keep: bool) -> Result<u
 }
 
 /// The rest of a running container's life. In the foreground the result is the exit status of its first process.
-pub(crate) fn finish(global: &Global, id: &str, created: Created, keep: bool) -> Result<u8> {
+pub(crate) fn finish(global: &Global, id: &str, mut created: Created, keep: bool) -> Result<u8> {
     let poststart = created.record.hooks.as_ref().and_then(|hooks| hooks.poststart().as_ref());
     if let Err(e) = hooks::run("poststart", poststart, &created.record.public(control::Status::Running)) {
         log::warning(&format!("{e:#}"));
     }
     let Some(foreground) = created.foreground else { return Ok(0) };
     let status = foreground.wait(created.sandbox, created.terminal);
+    if let Some(words) = created.last_words.read() {
+        log::warning(&format!("the sandbox said: {words}"));
+    }
     if !keep {
         // It cannot be running any more, whatever went wrong while waiting.
         let removed =

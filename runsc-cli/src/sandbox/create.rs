@@ -5,7 +5,6 @@
 //! the directory is left for `delete --force`.
 
 use std::fs::File;
-use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -20,7 +19,8 @@ use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 
 use super::foreground::Foreground;
-use super::launch::{Launcher, Waiting, errors_pipe};
+use super::last_words::LastWords;
+use super::launch::{Launcher, Waiting};
 use crate::boot::GoOn;
 use crate::channel::Channel;
 use crate::cli::{Global, Network, Platform};
@@ -58,6 +58,8 @@ pub(crate) struct Created {
     pub(crate) terminal: Option<OwnedFd>,
     /// Our part, if we stay.
     pub(crate) foreground: Option<Foreground>,
+    /// What the sandbox may say as it dies.
+    pub(crate) last_words: LastWords,
     /// What was recorded.
     pub(crate) record: Record,
 }
@@ -109,7 +111,7 @@ pub(crate) fn of_bundle(
     undo.write(&record)?;
 
     let debug_log = DebugLog::open(global)?;
-    let (mut last_words, errors) = errors_pipe()?;
+    let (mut last_words, errors) = LastWords::pipe()?;
     let launcher = Launcher::new(debug_log.file("boot", &errors)?, debug_log.file("gofer", &errors)?)?;
     drop(errors);
     let directory = cgroups.as_ref().and_then(|made| made.unified.as_ref()).map(AsFd::as_fd);
@@ -160,12 +162,12 @@ pub(crate) fn of_bundle(
         crate::state::replace(path, text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
     }
     let foreground = options.foreground.then(Foreground::prepare).transpose()?;
-    sandbox.channel.send(&GoOn { start: options.start }, &[]).map_err(|_| died(&mut last_words))?;
+    sandbox.channel.send(&GoOn { start: options.start }, &[]).map_err(|_| last_words.error())?;
     if options.start {
         expect_done(&sandbox.channel, &mut last_words)?;
     }
     undo.disarm();
-    Ok(Created { sandbox: sandbox.pid, terminal: ours, foreground, record })
+    Ok(Created { sandbox: sandbox.pid, terminal: ours, foreground, last_words, record })
 }
 
 fn prestart(hooks: &oci_spec::runtime::Hooks) -> Option<&Vec<oci_spec::runtime::Hook>> {
@@ -230,26 +232,16 @@ fn memory_total(limit: Option<u64>) -> u64 {
 }
 
 /// Waits for the sandbox to say that it has done what it was told.
-fn expect_done(channel: &Channel, last_words: &mut File) -> Result<()> {
+fn expect_done(channel: &Channel, last_words: &mut LastWords) -> Result<()> {
     match channel.recv::<Reply>() {
         Ok((Reply::Done, _)) => Ok(()),
         Ok((Reply::Failed(failure), _)) => {
             Err(anyhow::Error::from(failure).context("unable to start container process"))
         }
         Ok((other, _)) => bail!("unexpected reply {other:?}"),
-        Err(WireError::Closed | WireError::Io(_)) => Err(died(last_words)),
+        Err(WireError::Closed | WireError::Io(_)) => Err(last_words.error()),
         Err(e) => Err(e.into()),
     }
-}
-
-/// An error with what the sandbox and the gofer said before they died.
-fn died(last_words: &mut File) -> anyhow::Error {
-    // The sandbox is dead, but its last words may be read only when the gofer is silent too: the pipe does not block.
-    let mut text = Vec::new();
-    let _ = last_words.take(4096).read_to_end(&mut text);
-    let text = String::from_utf8_lossy(&text);
-    let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).take(3).collect();
-    if lines.is_empty() { anyhow!("the sandbox died") } else { anyhow!("the sandbox died: {}", lines.join("; ")) }
 }
 
 /// `--debug-log`.

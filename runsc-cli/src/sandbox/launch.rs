@@ -8,7 +8,6 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use anyhow::{Context, Result};
 use host::spawn::{Spawn, Spawned};
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
 use nix::sched::{CloneFlags, setns};
 use nix::unistd::{Pid, getegid, geteuid};
 use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType, Spec};
@@ -180,10 +179,4 @@ impl Drop for Joined {
             log::warning(&format!("cannot return to our network namespace: {e}"));
         }
     }
-}
-
-/// A pipe for what a process says as it dies: never blocks the writer.
-pub(crate) fn errors_pipe() -> Result<(File, OwnedFd)> {
-    let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
-    Ok((read.into(), write))
 }

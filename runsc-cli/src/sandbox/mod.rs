@@ -7,5 +7,6 @@
 pub(crate) mod control;
 pub(crate) mod create;
 pub(crate) mod foreground;
+pub(crate) mod last_words;
 pub(crate) mod launch;
 pub(crate) mod remove;

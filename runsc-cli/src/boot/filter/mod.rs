@@ -9,9 +9,10 @@ use std::io;
 
 use host::filter::{Otherwise, compile};
 
-/// Puts it on, on all threads. With `report` a forbidden call is named in the
-/// debug log before it ends the process.
+/// Puts it on, on all threads. With `report`, and in debug builds, a forbidden
+/// call is named on standard error before it ends the process.
 pub(super) fn put_on(report: bool) -> io::Result<()> {
+    let report = report || cfg!(debug_assertions);
     let otherwise = if report { Otherwise::Report } else { Otherwise::Kill };
     if report {
         host::seccomp::report_violations()?;
