@@ -21,6 +21,8 @@ macro_rules! lock_order {
 }
 
 lock_order! {
+    /// Which epoll may watch which (`fs::epoll::nesting`): held over EPOLL_CTL_ADD of an epoll.
+    EpollNesting,
     /// Containers of the sandbox and what they run (`kernel`).
     Containers,
     /// One file description's offset: held over read and write, as on Linux (`vfs::file`).
@@ -38,7 +40,7 @@ lock_order! {
     Overlay,
     /// Writers and truncation of one regular file, as `i_rwsem`: held while data is copied from application memory.
     InodeIo,
-    /// epoll's interest list (`fs::epoll`); nested epolls are outer before inner.
+    /// epoll's interest list (`fs::epoll`); never two at once.
     Epoll,
     /// A socket's state (`net`); two sockets are ordered by address.
     Socket,

@@ -172,6 +172,19 @@ static void *wait_once(void *arg) {
     return NULL;
 }
 
+TEST(nesting_has_a_limit_from_above_too) {
+    int chain[8], e;
+    chain[0] = CHECK_OK(epoll_create1(0));
+    for (e = 1; e < 8; e++) {
+        chain[e] = CHECK_OK(epoll_create1(0));
+        struct epoll_event event = {.events = EPOLLIN};
+        if (epoll_ctl(chain[e - 1], EPOLL_CTL_ADD, chain[e], &event) == -1)
+            break;
+    }
+    CHECK_EQ(errno, ELOOP);
+    CHECK_EQ(e, 5);
+}
+
 TEST(exclusive_rules) {
     ep = CHECK_OK(epoll_create1(0));
     int fd = event_fd(0);

@@ -8,6 +8,7 @@ use abi::epoll::EPOLLEXCLUSIVE;
 use abi::poll::{POLLERR, POLLHUP};
 use sync::{Mutex, WaitId, WaitQueue, Wake};
 
+use super::ready::ReadyList;
 use super::{Epoll, wanted};
 use crate::lock_order::Leaf;
 use crate::vfs::File;
@@ -50,24 +51,31 @@ impl Hash for Key {
 pub(super) struct Item {
     this: Weak<Self>,
     epoll: Weak<Epoll>,
+    ready: Arc<ReadyList>,
     key: Key,
+    /// Whether the file is an epoll itself.
+    pub(super) nested: bool,
     /// Events asked for, with EPOLLET and the like.
     interest: AtomicU32,
     data: AtomicU64,
-    /// Whether it is on the ready list.
+    /// Whether it is on the ready list, or never will be again.
     queued: AtomicBool,
+    forgotten: AtomicBool,
     wait_id: Mutex<Option<WaitId>, Leaf>,
 }
 
 impl Item {
-    pub(super) fn new(epoll: Weak<Epoll>, key: Key, _file: &File, events: u32, data: u64) -> Arc<Self> {
+    pub(super) fn new(epoll: &Epoll, key: Key, file: &File, events: u32, data: u64) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
             this: this.clone(),
-            epoll,
+            epoll: Weak::clone(&epoll.this),
+            ready: Arc::clone(&epoll.ready),
             key,
+            nested: file.ops_as::<Epoll>().is_some(),
             interest: AtomicU32::new(events & !DISARMED),
             data: AtomicU64::new(data),
             queued: AtomicBool::new(false),
+            forgotten: AtomicBool::new(false),
             wait_id: Mutex::new(None),
         })
     }
@@ -83,11 +91,15 @@ impl Item {
         *self.wait_id.lock() = Some(id);
     }
 
-    /// Stops listening.
-    pub(super) fn forget(&self, queue: Option<&WaitQueue>) {
+    /// Stops listening. It does not get onto the ready list any more.
+    pub(super) fn forget(&self, file: &File) {
+        self.forgotten.store(true, Ordering::SeqCst);
         let id = self.wait_id.lock().take();
-        if let (Some(queue), Some(id)) = (queue, id) {
+        if let (Some(queue), Some(id)) = (file.ops().wait_queue(), id) {
             queue.unregister(id);
+        }
+        if let Some(inner) = file.ops_as::<Epoll>() {
+            inner.outer.remove(&self.epoll);
         }
     }
 
@@ -112,9 +124,9 @@ impl Item {
         self.interest.fetch_or(DISARMED, Ordering::SeqCst);
     }
 
-    /// Marks it as queued; false if it was already.
+    /// Marks it as queued; false if it was already, or is forgotten.
     pub(super) fn set_queued(&self) -> bool {
-        !self.queued.swap(true, Ordering::SeqCst)
+        !self.forgotten.load(Ordering::SeqCst) && !self.queued.swap(true, Ordering::SeqCst)
     }
 
     pub(super) fn clear_queued(&self) {
@@ -132,15 +144,15 @@ impl Wake for Item {
         if events & (wanted(self.interest().0) | POLLERR | POLLHUP) == 0 || self.interest().0 & DISARMED != 0 {
             return;
         }
-        if let (Some(epoll), Some(this)) = (self.epoll.upgrade(), self.this.upgrade()) {
-            epoll.item_is_ready(&this);
+        if let Some(this) = self.this.upgrade() {
+            self.ready.tell(&this);
         }
     }
 }
 
 impl CloseHook for Item {
     fn closed(&self, file: &File) {
-        self.forget(file.ops().wait_queue());
+        self.forget(file);
         if let Some(epoll) = self.epoll.upgrade() {
             epoll.item_is_closed(self);
         }

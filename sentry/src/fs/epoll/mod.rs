@@ -4,13 +4,15 @@
 //! when told, it puts itself on the ready list and wakes whoever waits. Collecting events asks each ready file once more, so
 //! a stale wake-up costs a look, never a wrong event.
 //!
-//! Locks: `Epoll` over the interest list (outer before inner when epolls nest), `EpollReady` over the ready list, which
-//! wake-ups take whatever their source holds.
+//! Locks: `EpollNesting` over the relation of epolls to one another, `Epoll` over one interest list, `EpollReady` over the
+//! ready list, which wake-ups take whatever their source holds.
 
 mod item;
+mod nesting;
+mod ready;
 
 use std::any::Any;
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
@@ -20,21 +22,20 @@ use abi::poll::{POLLERR, POLLHUP, POLLIN, POLLRDNORM};
 use sync::{Mutex, WaitQueue};
 
 use self::item::{Item, Key};
+use self::nesting::Outer;
+use self::ready::ReadyList;
 use crate::error::{Result, err};
 use crate::lock_order;
 use crate::task::CurrentTask;
 use crate::vfs::{File, FileOps};
-
-/// How deep epolls may watch epolls (EP_MAX_NESTS).
-const MAX_NESTING: usize = 4;
 
 /// An epoll instance.
 #[derive(Debug)]
 pub struct Epoll {
     this: Weak<Self>,
     items: Mutex<HashMap<Key, Arc<Item>>, lock_order::Epoll>,
-    ready: Mutex<VecDeque<Arc<Item>>, lock_order::EpollReady>,
-    queue: WaitQueue,
+    ready: Arc<ReadyList>,
+    outer: Outer,
 }
 
 /// An event that epoll_wait(2) reports.
@@ -53,8 +54,8 @@ impl Epoll {
         Arc::new_cyclic(|this| Self {
             this: this.clone(),
             items: Mutex::default(),
-            ready: Mutex::default(),
-            queue: WaitQueue::new(),
+            ready: Arc::default(),
+            outer: Outer::default(),
         })
     }
 
@@ -64,18 +65,17 @@ impl Epoll {
         if events & EPOLLEXCLUSIVE != 0 && (file.ops_as::<Self>().is_some() || events & EPOLLONESHOT != 0) {
             return err(Errno::EINVAL);
         }
-        if let Some(inner) = file.ops_as::<Self>() {
-            if inner.reaches(self, 0)? {
-                return err(Errno::ELOOP);
-            }
-        }
+        let _nesting = file.ops_as::<Self>().map(|inner| nesting::check(self, inner)).transpose()?;
         let key = Key::new(fd, file);
         let mut items = self.items.lock();
         if items.contains_key(&key) {
             return err(Errno::EEXIST);
         }
-        let item = Item::new(self.this.clone(), key.clone(), file, events, data);
+        let item = Item::new(self, key.clone(), file, events, data);
         item.listen(queue);
+        if let Some(inner) = file.ops_as::<Self>() {
+            inner.outer.add(&self.this);
+        }
         items.insert(key, Arc::clone(&item));
         drop(items);
         file.on_close(Arc::downgrade(&item) as Weak<dyn crate::vfs::file::CloseHook>);
@@ -97,14 +97,14 @@ impl Epoll {
     /// EPOLL_CTL_DEL.
     pub fn remove(&self, fd: i32, file: &Arc<File>) -> Result<()> {
         let item = self.items.lock().remove(&Key::new(fd, file)).ok_or(Errno::ENOENT)?;
-        item.forget(file.ops().wait_queue());
-        self.ready.lock().retain(|other| !Arc::ptr_eq(other, &item));
+        item.forget(file);
+        self.ready.remove(&item);
         Ok(())
     }
 
     /// Waits until something is ready and reports up to `max` events; none if `deadline` passes.
     pub fn wait(&self, task: &CurrentTask, max: usize, deadline: Option<Instant>) -> Result<Vec<Ready>> {
-        let waited = task.wait_on(&self.queue, POLLIN, deadline, || {
+        let waited = task.wait_on(&self.ready.queue, POLLIN, deadline, || {
             let events = self.collect(max);
             if events.is_empty() { err(Errno::EAGAIN) } else { Ok(events) }
         });
@@ -117,14 +117,12 @@ impl Epoll {
     /// What is ready now, oldest first. Level-triggered items go to the back of the list, so that all get their turn.
     #[must_use]
     pub fn collect(&self, max: usize) -> Vec<Ready> {
-        let rounds = self.ready.lock().len();
         let mut events = Vec::new();
-        for _ in 0..rounds {
+        for _ in 0..self.ready.len() {
             if events.len() == max {
                 break;
             }
-            let Some(item) = self.ready.lock().pop_front() else { break };
-            item.clear_queued();
+            let Some(item) = self.ready.pop() else { break };
             let Some(file) = item.file() else { continue };
             let (interest, data) = item.interest();
             let happened = file.ops().poll(&file) & wanted(interest);
@@ -135,7 +133,7 @@ impl Epoll {
             if interest & EPOLLONESHOT != 0 {
                 item.disarm();
             } else if interest & EPOLLET == 0 {
-                self.enqueue(&item);
+                self.ready.enqueue(&item);
             }
         }
         events
@@ -144,45 +142,19 @@ impl Epoll {
     /// Queues the item if its file is ready already.
     fn look(&self, item: &Arc<Item>, file: &File) {
         if file.ops().poll(file) & wanted(item.interest().0) != 0 {
-            self.enqueue(item);
-            self.queue.notify(POLLIN | POLLRDNORM);
+            self.ready.tell(item);
         }
-    }
-
-    fn enqueue(&self, item: &Arc<Item>) {
-        if item.set_queued() {
-            self.ready.lock().push_back(Arc::clone(item));
-        }
-    }
-
-    /// Called by an item whose file has news.
-    fn item_is_ready(&self, item: &Arc<Item>) {
-        self.enqueue(item);
-        self.queue.notify(POLLIN | POLLRDNORM);
     }
 
     fn item_is_closed(&self, item: &Item) {
         self.items.lock().remove(item.key());
-        self.ready.lock().retain(|other| !std::ptr::eq(&raw const **other, item));
+        self.ready.remove(item);
     }
 
-    /// Whether `target` is this epoll or one that it watches, directly or not. ELOOP if they nest too deep.
-    fn reaches(&self, target: &Self, depth: usize) -> Result<bool> {
-        if std::ptr::eq(self, target) {
-            return Ok(true);
-        }
-        if depth >= MAX_NESTING {
-            return err(Errno::ELOOP);
-        }
-        let watched: Vec<_> = self.items.lock().values().filter_map(|item| item.file()).collect();
-        for file in watched {
-            if let Some(inner) = file.ops_as::<Self>()
-                && inner.reaches(target, depth + 1)?
-            {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+    /// The epolls that it watches.
+    fn inner(&self) -> Vec<Arc<Self>> {
+        let nested: Vec<_> = self.items.lock().values().filter(|item| item.nested).cloned().collect();
+        nested.iter().filter_map(|item| item.file()?.ops_as::<Self>()?.this.upgrade()).collect()
     }
 }
 
@@ -194,15 +166,16 @@ const fn wanted(interest: u32) -> u32 {
 
 impl FileOps for Epoll {
     fn poll(&self, _: &File) -> u32 {
-        let list: Vec<_> = self.ready.lock().iter().cloned().collect();
-        let ready = list
+        let ready = self
+            .ready
+            .snapshot()
             .iter()
             .any(|item| item.file().is_some_and(|file| file.ops().poll(&file) & wanted(item.interest().0) != 0));
         if ready { POLLIN | POLLRDNORM } else { 0 }
     }
 
     fn wait_queue(&self) -> Option<&WaitQueue> {
-        Some(&self.queue)
+        Some(&self.ready.queue)
     }
 
     fn fdinfo(&self) -> String {
@@ -219,8 +192,9 @@ impl Drop for Epoll {
     fn drop(&mut self) {
         for item in self.items.get_mut().values() {
             if let Some(file) = item.file() {
-                item.forget(file.ops().wait_queue());
+                item.forget(&file);
             }
         }
+        self.ready.clear();
     }
 }
