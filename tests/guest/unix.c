@@ -244,6 +244,68 @@ TEST(descriptors_travel) {
     CHECK_ERRNO(sendmsg(sv[0], &msg, 0), EINVAL);
 }
 
+/* Each socket waits in the queue of the next: when the last one goes, all go, however many. */
+TEST(a_long_chain_of_sockets_in_queues_goes) {
+    int pipes[2];
+    char byte;
+    CHECK_OK(pipe(pipes));
+    int inner = pipes[1];
+    for (int i = 0; i < 30000; i++) {
+        CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
+        send_fds(sv[0], &inner, 1);
+        CHECK_OK(close(inner));
+        CHECK_OK(close(sv[0]));
+        inner = sv[1];
+    }
+    CHECK_OK(close(inner));
+    CHECK_EQ(read(pipes[0], &byte, 1), 0);
+}
+
+TEST(descriptors_under_way_count_against_a_limit) {
+    check_need_root();
+    CHECK_OK(setresuid(4321, 4321, 4321));
+    struct rlimit limit = {20, 20};
+    CHECK_OK(setrlimit(RLIMIT_NOFILE, &limit));
+    CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
+    for (int i = 0; i < 4; i++)
+        send_fds(sv[0], (int[]){0, 0, 0, 0, 0}, 5);
+    struct iovec iov = {"x", 1};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = CMSG_SPACE(20)};
+    int sent = 0;
+    while (sent < 10 && sendmsg(sv[0], &msg, 0) == 1)
+        sent++;
+    CHECK_EQ(errno, ETOOMANYREFS);
+    receive(sv[1], 0, 0);
+    receive(sv[1], 0, 0);
+    CHECK_EQ(sendmsg(sv[0], &msg, 0), 1);
+}
+
+static struct sockaddr_un names[2];
+
+static void *connects_to_the_other(void *arg) {
+    long self = (long)arg;
+    for (int i = 0; i < 300; i++) {
+        int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+        unlink(names[self].sun_path);
+        if (bind(fd, (void *)&names[self], sizeof names[self]) == 0)
+            for (int j = 0; j < 10; j++)
+                connect(fd, (void *)&names[!self], sizeof names[0]);
+        close(fd);
+    }
+    return NULL;
+}
+
+TEST(sockets_may_connect_to_each_other_at_once) {
+    check_scratch();
+    names[0] = name("left");
+    names[1] = name("right");
+    pthread_t threads[2];
+    for (long i = 0; i < 2; i++)
+        CHECK_ZERO(pthread_create(&threads[i], NULL, connects_to_the_other, (void *)i));
+    for (int i = 0; i < 2; i++)
+        CHECK_ZERO(pthread_join(threads[i], NULL));
+}
+
 TEST(credentials_travel) {
     int one = 1;
     CHECK_OK(socketpair(AF_UNIX, SOCK_DGRAM, 0, sv));

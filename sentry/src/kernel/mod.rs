@@ -55,6 +55,8 @@ pub struct Kernel {
     pub dmesg: dmesg::BootLog,
     /// Tasks of each user.
     pub user_tasks: Arc<SignalCounts>,
+    /// Files that users have sent through sockets and nobody has received.
+    pub files_in_flight: Arc<SignalCounts>,
     /// The outermost user namespace.
     pub root_user_ns: Arc<UserNamespace>,
     /// The outermost pid namespace: the first container's, and the parent of all others.
@@ -115,6 +117,7 @@ impl Kernel {
             futexes: FutexTable::new(),
             signal_counts: Arc::default(),
             user_tasks: Arc::default(),
+            files_in_flight: Arc::default(),
             root_user_ns,
             root_pid_ns,
             root_namespaces,

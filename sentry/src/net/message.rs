@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use abi::socket::MsgFlags;
 
+use super::in_flight::InFlight;
 use crate::io::{IoDst, IoSrc};
 use crate::task::pid::Pid;
-use crate::vfs::File;
 
 /// A message to send.
 #[derive(Debug)]
@@ -50,10 +50,10 @@ pub struct Received {
 }
 
 /// Files and credentials that travel with bytes, unix(7).
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Ancillary {
     /// SCM_RIGHTS.
-    pub files: Vec<Arc<File>>,
+    pub files: InFlight,
     /// SCM_CREDENTIALS, sent explicitly or added because the receiver has SO_PASSCRED.
     pub credentials: Option<PeerCred>,
 }
@@ -63,6 +63,12 @@ impl Ancillary {
     #[must_use]
     pub fn has_files(&self) -> bool {
         !self.files.is_empty()
+    }
+
+    /// The same for one who only looks (MSG_PEEK).
+    #[must_use]
+    pub fn peek(&self) -> Self {
+        Self { files: self.files.peek(), credentials: self.credentials.clone() }
     }
 }
 

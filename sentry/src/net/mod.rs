@@ -1,10 +1,11 @@
 //! Sockets.
 //!
 //! [`Socket`] is what a protocol implements, [`SocketFile`] makes it an open file; [`message`] is what travels through
-//! `sendmsg` and `recvmsg`, files and credentials included; [`options`] are the SOL_SOCKET options that all share.
+//! `sendmsg` and `recvmsg`, files ([`in_flight`]) and credentials included; [`options`] are the SOL_SOCKET options that all share.
 //! [`unix`] is AF_UNIX. As with files, no operation blocks: the system calls wait and try again.
 
 mod file;
+pub mod in_flight;
 pub mod message;
 pub mod options;
 mod socket;

@@ -58,7 +58,7 @@ fn take_files(task: &CurrentTask, data: &[u8], ancillary: &mut Ancillary) -> Res
         if ancillary.files.len() == SCM_MAX_FD {
             return err(Errno::EINVAL);
         }
-        ancillary.files.push(task.files().get_raw(fd)?);
+        ancillary.files.push(task, task.files().get_raw(fd)?)?;
     }
     Ok(())
 }
@@ -99,7 +99,7 @@ pub(super) fn store(
     if received.ancillary.has_files() {
         let fits = writer.room_for_data() / 4;
         let mut numbers = Vec::new();
-        for file in received.ancillary.files.into_iter().take(fits) {
+        for file in received.ancillary.files.arrive(fits) {
             match install(task, file, flags.contains(MsgFlags::MSG_CMSG_CLOEXEC)) {
                 Ok(fd) => numbers.extend(fd.0.to_ne_bytes()),
                 Err(_) => {

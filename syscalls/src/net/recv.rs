@@ -116,7 +116,7 @@ fn recv(task: &CurrentTask, fd: Fd, slices: &[UserSlice], flags: MsgFlags, wants
         match wait(task, &file, &*socket, POLLIN, flags, timeout, || socket.recv(task, &mut message)) {
             Ok(more) if more.len > 0 => {
                 total.len += more.len;
-                total.ancillary.files.extend(more.ancillary.files);
+                total.ancillary.files.append(more.ancillary.files);
             }
             _ => break,
         }

@@ -6,8 +6,9 @@ use std::sync::{Arc, Weak};
 use abi::Errno;
 use abi::poll::{POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM};
 use abi::socket::AF_UNSPEC;
+use sync::MutexGuard;
 
-use super::{Listener, Peer, Role, UnixSocket, name};
+use super::{Listener, Peer, Role, State, UnixSocket, name};
 use crate::error::{Result, err};
 use crate::net::socket::{Connect, Kind, Socket};
 use crate::task::CurrentTask;
@@ -46,24 +47,26 @@ pub(super) fn connect(socket: &UnixSocket, task: &CurrentTask, addr: &[u8]) -> R
     }
     let target = name::find(task, addr, socket.kind)?;
     let credentials = name::credentials(task);
-    let mut state = socket.state.lock();
+    if std::ptr::eq(socket, &raw const *target) {
+        return err(match socket.state.lock().role {
+            Role::Fresh => Errno::ECONNREFUSED,
+            Role::Connected(_) => Errno::EISCONN,
+            _ => Errno::EINVAL,
+        });
+    }
+    let (mut state, mut target_state) = lock_both(socket, &target);
     match state.role {
         Role::Fresh => {}
         Role::Connected(_) => return err(Errno::EISCONN),
         _ => return err(Errno::EINVAL),
     }
-    if std::ptr::eq(socket, &raw const *target) {
-        return err(Errno::ECONNREFUSED);
-    }
-    // The connecting side is never one that somebody else connects to, so this order cannot turn round.
-    let mut target_state = target.state.lock_nested();
     let target_name = target_state.name.as_ref().map(|name| name.bytes().to_vec());
     let Role::Listening(listener) = &mut target_state.role else { return err(Errno::ECONNREFUSED) };
     if target.inbox.refused() {
         return err(Errno::ECONNREFUSED);
     }
     if listener.backlog.len() > listener.limit {
-        listener.waiting.retain(|other| other.strong_count() > 0);
+        listener.waiting.retain(|other| other.strong_count() > 0 && other.as_ptr() != Arc::as_ptr(&socket.inbox));
         listener.waiting.push(Arc::downgrade(&socket.inbox));
         return err(Errno::EAGAIN);
     }
@@ -92,6 +95,17 @@ pub(super) fn connect(socket: &UnixSocket, task: &CurrentTask, addr: &[u8]) -> R
     target.inbox.queue.notify(POLLIN | POLLRDNORM);
     socket.inbox.queue.notify(POLLOUT | POLLWRNORM);
     Ok(Connect::Done)
+}
+
+/// Locks two sockets, by address: each may be connecting to the other.
+fn lock_both<'a>(a: &'a UnixSocket, b: &'a UnixSocket) -> (MutexGuard<'a, State>, MutexGuard<'a, State>) {
+    if std::ptr::from_ref(a) < std::ptr::from_ref(b) {
+        let a = a.state.lock();
+        (a, b.state.lock_nested())
+    } else {
+        let b = b.state.lock();
+        (a.state.lock_nested(), b)
+    }
 }
 
 /// connect(2) of a datagram socket: sets, or with AF_UNSPEC forgets, the default destination.

@@ -14,6 +14,7 @@ use sync::{Mutex, WaitQueue};
 use crate::error::{Result, err};
 use crate::io::IoSrc;
 use crate::lock_order::SocketQueue;
+use crate::net::in_flight::InFlight;
 use crate::net::message::{Ancillary, Received, RecvMsg};
 
 /// The most one stream segment holds; a larger write becomes several.
@@ -96,7 +97,7 @@ impl Inbox {
                 });
             if !joins {
                 let credentials = ancillary.credentials.clone();
-                let carried = std::mem::replace(ancillary, Ancillary { files: Vec::new(), credentials });
+                let carried = std::mem::replace(ancillary, Ancillary { files: InFlight::default(), credentials });
                 state.segments.push_back(Segment { bytes: Vec::new(), read: 0, from: None, ancillary: carried });
             }
             let Some(last) = state.segments.back_mut() else { break };
@@ -274,7 +275,7 @@ impl State {
             received.len += n;
             if segment.ancillary.has_files() {
                 received.ancillary.files =
-                    if peek { segment.ancillary.files.clone() } else { std::mem::take(&mut segment.ancillary.files) };
+                    if peek { segment.ancillary.files.peek() } else { std::mem::take(&mut segment.ancillary.files) };
             }
             let whole = segment.read + n == segment.bytes.len();
             if peek {
@@ -304,7 +305,7 @@ impl State {
             ..Received::default()
         };
         if peek {
-            received.ancillary = segment.ancillary.clone();
+            received.ancillary = segment.ancillary.peek();
         } else if let Some(segment) = self.segments.pop_front() {
             self.bytes -= segment.bytes.len();
             received.ancillary = segment.ancillary;

@@ -2,7 +2,7 @@
 //!
 //! A socket receives from its [`inbox::Inbox`]; a connection is two sockets that hold each other's inbox, so that nothing
 //! is shared between the directions. [`name`] finds sockets by path or abstract name. Locks: `Socket` over a socket's role
-//! (a connecting socket before the listener), `SocketQueue` over an inbox, never two inboxes.
+//! (two of them by address), `SocketQueue` over an inbox, never two inboxes.
 
 mod connect;
 mod inbox;
