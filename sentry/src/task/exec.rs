@@ -142,13 +142,20 @@ impl CurrentTask {
     /// quicker; the calling thread is then about to end.
     fn end_other_threads(&mut self) -> Result<()> {
         let group = Arc::clone(self.group());
+        {
+            let mut threads = group.threads.lock();
+            if threads.live <= 1 && self.is_leader() {
+                return Ok(());
+            }
+            if threads.execing.is_some() {
+                return err(Errno::EAGAIN);
+            }
+            threads.execing = Some(Arc::clone(self));
+        }
         if !group.signals.kill_others(&self.signals) {
+            group.threads.lock().execing = None;
             return err(Errno::EAGAIN);
         }
-        if self.is_leader() && group.live_threads() <= 1 {
-            return Ok(());
-        }
-        group.threads.lock().execing = Some(Arc::clone(self));
         let alone = loop {
             self.parker().reset();
             if group.live_threads() == 1 {
