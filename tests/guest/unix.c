@@ -326,6 +326,33 @@ TEST(credentials_travel) {
     check_wait(pid);
 }
 
+TEST(peeks_go_on_where_the_last_ended) {
+    char buf[8];
+    int at = 1;
+    socklen_t len = sizeof at;
+    CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
+    CHECK_OK(setsockopt(sv[1], SOL_SOCKET, SO_PEEK_OFF, &at, len));
+    CHECK_EQ(write(sv[0], "abcdef", 6), 6);
+    CHECK_EQ(recv(sv[1], buf, 2, MSG_PEEK), 2);
+    CHECK(memcmp(buf, "bc", 2) == 0);
+    CHECK_OK(getsockopt(sv[1], SOL_SOCKET, SO_PEEK_OFF, &at, &len));
+    CHECK_EQ(at, 3);
+    CHECK_EQ(recv(sv[1], buf, 2, 0), 2);
+    CHECK(memcmp(buf, "ab", 2) == 0);
+    CHECK_EQ(recv(sv[1], buf, 8, MSG_PEEK), 3);
+    CHECK(memcmp(buf, "def", 3) == 0);
+    CHECK_ERRNO(recv(sv[1], buf, 8, MSG_PEEK | MSG_DONTWAIT), EAGAIN);
+    CHECK_OK(socketpair(AF_UNIX, SOCK_DGRAM, 0, sv));
+    at = 0;
+    CHECK_OK(setsockopt(sv[1], SOL_SOCKET, SO_PEEK_OFF, &at, len));
+    CHECK_EQ(send(sv[0], "one", 3, 0), 3);
+    CHECK_EQ(send(sv[0], "three", 5, 0), 5);
+    CHECK_EQ(recv(sv[1], buf, 2, MSG_PEEK), 2);
+    CHECK_EQ(recv(sv[1], buf, 8, MSG_PEEK), 1);
+    CHECK_EQ(recv(sv[1], buf, 8, MSG_PEEK), 5);
+    CHECK_ERRNO(recv(sv[1], buf, 8, MSG_PEEK | MSG_DONTWAIT), EAGAIN);
+}
+
 TEST(buffers_fill_and_options_hold) {
     static char block[4096];
     int value = 8192;

@@ -64,6 +64,8 @@ pub(super) struct ReadMode {
     pub(super) pass_credentials: bool,
     /// Whether senders' addresses are reported.
     pub(super) names: bool,
+    /// SO_PEEK_OFF: where MSG_PEEK begins.
+    pub(super) peek_from: usize,
 }
 
 impl Inbox {
@@ -170,6 +172,9 @@ impl Inbox {
         } else {
             state.pop_message(message, mode, peek)?
         };
+        let Some(received) = received else {
+            return if state.ended || state.refused { Ok(Received::default()) } else { err(Errno::EAGAIN) };
+        };
         let peer = state.peer.clone();
         let blocked = if peek { Vec::new() } else { std::mem::take(&mut state.blocked) };
         drop(state);
@@ -251,13 +256,32 @@ impl Inbox {
     }
 }
 
+impl Segment {
+    /// How many bytes have not been read.
+    fn left(&self) -> usize {
+        self.bytes.len() - self.read
+    }
+}
+
 impl State {
-    fn pop_stream(&mut self, message: &mut RecvMsg<'_, '_>, mode: ReadMode, peek: bool) -> Result<Received> {
+    /// `None` if there is nothing behind what was peeked at before.
+    fn pop_stream(&mut self, message: &mut RecvMsg<'_, '_>, mode: ReadMode, peek: bool) -> Result<Option<Received>> {
         let mut received = Received::default();
-        let mut at = 0;
+        let (mut at, mut skip) = (0, 0);
+        if peek {
+            skip = mode.peek_from;
+            while let Some(segment) = self.segments.get(at).filter(|segment| segment.left() <= skip) {
+                skip -= segment.left();
+                at += 1;
+            }
+            if at == self.segments.len() {
+                return Ok(None);
+            }
+        }
+        let first = at;
         while message.dst.remaining() > 0 {
             let Some(segment) = self.segments.get_mut(at) else { break };
-            if at > 0 || received.len > 0 {
+            if at > first || received.len > 0 {
                 // Bytes behind files, or of another sender when that is asked for, wait for the next call.
                 let same_sender =
                     !mode.pass_credentials || received.ancillary.credentials == segment.ancillary.credentials;
@@ -267,7 +291,8 @@ impl State {
             } else {
                 received.ancillary.credentials.clone_from(&segment.ancillary.credentials);
             }
-            let n = match message.dst.put(&segment.bytes[segment.read..]) {
+            let from = segment.read + std::mem::take(&mut skip);
+            let n = match message.dst.put(&segment.bytes[from..]) {
                 Ok(n) => n,
                 Err(e) if received.len == 0 => return Err(e),
                 Err(_) => break,
@@ -277,7 +302,7 @@ impl State {
                 received.ancillary.files =
                     if peek { segment.ancillary.files.peek() } else { std::mem::take(&mut segment.ancillary.files) };
             }
-            let whole = segment.read + n == segment.bytes.len();
+            let whole = from + n == segment.bytes.len();
             if peek {
                 at += 1;
             } else {
@@ -291,15 +316,25 @@ impl State {
                 break;
             }
         }
-        Ok(received)
+        Ok(Some(received))
     }
 
-    fn pop_message(&mut self, message: &mut RecvMsg<'_, '_>, mode: ReadMode, peek: bool) -> Result<Received> {
-        let Some(segment) = self.segments.front_mut() else { return Ok(Received::default()) };
-        let n = if segment.bytes.is_empty() { 0 } else { message.dst.put(&segment.bytes)? };
-        let truncated = n < segment.bytes.len();
+    /// `None` if there is no message behind those that were peeked at before.
+    fn pop_message(&mut self, message: &mut RecvMsg<'_, '_>, mode: ReadMode, peek: bool) -> Result<Option<Received>> {
+        let (mut at, mut skip) = (0, 0);
+        if peek {
+            skip = mode.peek_from;
+            while let Some(segment) = self.segments.get(at).filter(|segment| skip > 0 && segment.bytes.len() <= skip) {
+                skip -= segment.bytes.len();
+                at += 1;
+            }
+        }
+        let Some(segment) = self.segments.get_mut(at) else { return Ok(None) };
+        let bytes = segment.bytes.get(skip..).unwrap_or_default();
+        let n = if bytes.is_empty() { 0 } else { message.dst.put(bytes)? };
+        let truncated = n < bytes.len();
         let mut received = Received {
-            len: if message.flags.contains(MsgFlags::MSG_TRUNC) { segment.bytes.len() } else { n },
+            len: if message.flags.contains(MsgFlags::MSG_TRUNC) { bytes.len() } else { n },
             from: if mode.names { segment.from.clone() } else { None },
             flags: if truncated { MsgFlags::MSG_TRUNC } else { MsgFlags::empty() },
             ..Received::default()
@@ -310,6 +345,6 @@ impl State {
             self.bytes -= segment.bytes.len();
             received.ancillary = segment.ancillary;
         }
-        Ok(received)
+        Ok(Some(received))
     }
 }

@@ -10,11 +10,12 @@ pub mod name;
 
 use std::any::Any;
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Weak};
 
 use abi::Errno;
 use abi::poll::{POLLHUP, POLLIN, POLLOUT, POLLRDHUP, POLLRDNORM, POLLWRNORM};
-use abi::socket::{AF_UNIX, MsgFlags, SO_ERROR, SO_PEERCRED, SO_PEERGROUPS, SOL_SOCKET};
+use abi::socket::{AF_UNIX, MsgFlags, SO_ERROR, SO_PEEK_OFF, SO_PEERCRED, SO_PEERGROUPS, SOL_SOCKET};
 use sync::{Mutex, WaitQueue};
 
 use self::inbox::{Inbox, ReadMode};
@@ -32,6 +33,8 @@ pub struct UnixSocket {
     this: Weak<Self>,
     kind: Kind,
     options: Options,
+    /// SO_PEEK_OFF; negative for none.
+    peek_offset: AtomicI32,
     inbox: Arc<Inbox>,
     state: Mutex<State, lock_order::Socket>,
 }
@@ -114,6 +117,7 @@ impl UnixSocket {
             this: this.clone(),
             kind,
             options: Options::default(),
+            peek_offset: AtomicI32::new(-1),
             inbox: Inbox::new(),
             state: Mutex::new(State { name: None, role: Role::Fresh, write_shut: false }),
         })
@@ -251,8 +255,20 @@ impl Socket for UnixSocket {
             return err(if self.stream() { Errno::EINVAL } else { Errno::ENOTCONN });
         }
         let pass_credentials = self.options.pass_credentials();
-        let mode = ReadMode { stream: self.stream(), pass_credentials, names: self.kind == Kind::Datagram };
+        let peek_offset = self.peek_offset.load(Ordering::Relaxed);
+        let mode = ReadMode {
+            stream: self.stream(),
+            pass_credentials,
+            names: self.kind == Kind::Datagram,
+            peek_from: usize::try_from(peek_offset).unwrap_or(0),
+        };
         let mut received = self.inbox.pop(message, mode)?;
+        if peek_offset >= 0 {
+            let n = i32::try_from(received.len).unwrap_or(i32::MAX);
+            let peek = message.flags.contains(MsgFlags::MSG_PEEK);
+            let moved = if peek { peek_offset.saturating_add(n) } else { peek_offset.saturating_sub(n).max(0) };
+            self.peek_offset.store(moved, Ordering::Relaxed);
+        }
         if !pass_credentials {
             received.ancillary.credentials = None;
         }
@@ -294,9 +310,22 @@ impl Socket for UnixSocket {
                 };
                 Ok(name::ucred_bytes(task, credentials.as_ref()))
             }
+            SO_PEEK_OFF => Ok(self.peek_offset.load(Ordering::Relaxed).to_ne_bytes().to_vec()),
             SO_PEERGROUPS => err(Errno::ENODATA),
             _ => err(Errno::ENOPROTOOPT),
         }
+    }
+
+    fn setsockopt(&self, _: &CurrentTask, level: i32, name: i32, value: &[u8]) -> Result<()> {
+        if level != SOL_SOCKET {
+            return err(Errno::EOPNOTSUPP);
+        }
+        if name != SO_PEEK_OFF {
+            return err(Errno::ENOPROTOOPT);
+        }
+        let offset = value.first_chunk().map(|bytes| i32::from_ne_bytes(*bytes)).ok_or(Errno::EINVAL)?;
+        self.peek_offset.store(offset, Ordering::Relaxed);
+        Ok(())
     }
 
     fn poll(&self) -> u32 {
