@@ -206,7 +206,7 @@ impl Discipline {
             // A line that is too long loses its end; the byte that ends the line still comes through.
             if self.line.len() + self.ready.len() >= INPUT_SIZE - 2 {
                 if self.termios.c_iflag.contains(InputFlags::IMAXBEL) {
-                    self.output.push_back(7);
+                    self.emit(7);
                 }
                 return;
             }
@@ -342,11 +342,18 @@ impl Discipline {
                 b'\r' | b'\n' => self.column = 0,
                 _ => self.column += 1,
             }
-            self.output.push_back(*byte);
+            self.emit(*byte);
         }
     }
 
     // ---- Output.
+
+    /// A byte for the screen. Echo that nobody looks at is lost: writers wait long before, but whoever types does not.
+    fn emit(&mut self, byte: u8) {
+        if self.output.len() < 2 * OUTPUT_SIZE {
+            self.output.push_back(byte);
+        }
+    }
 
     /// Takes bytes from the program as far as there is room; returns how many.
     pub(super) fn write(&mut self, bytes: &[u8]) -> usize {
@@ -372,7 +379,7 @@ impl Discipline {
     fn put(&mut self, byte: u8) {
         let flags = self.termios.c_oflag;
         if !flags.contains(OutputFlags::OPOST) {
-            self.output.push_back(byte);
+            self.emit(byte);
             return;
         }
         match byte {
@@ -382,9 +389,9 @@ impl Discipline {
                 }
                 if flags.contains(OutputFlags::ONLCR) {
                     self.column = 0;
-                    self.output.push_back(b'\r');
+                    self.emit(b'\r');
                 }
-                self.output.push_back(b'\n');
+                self.emit(b'\n');
             }
             b'\r' => {
                 if flags.contains(OutputFlags::ONOCR) && self.column == 0 {
@@ -394,24 +401,24 @@ impl Discipline {
                     if flags.contains(OutputFlags::ONLRET) {
                         self.column = 0;
                     }
-                    self.output.push_back(b'\n');
+                    self.emit(b'\n');
                     return;
                 }
                 self.column = 0;
-                self.output.push_back(b'\r');
+                self.emit(b'\r');
             }
             b'\t' => {
                 let spaces = 8 - self.column % 8;
                 self.column += spaces;
                 if flags.contains(OutputFlags::XTABS) {
-                    self.output.extend(std::iter::repeat_n(b' ', spaces));
+                    (0..spaces).for_each(|_| self.emit(b' '));
                 } else {
-                    self.output.push_back(b'\t');
+                    self.emit(b'\t');
                 }
             }
             8 => {
                 self.column = self.column.saturating_sub(1);
-                self.output.push_back(8);
+                self.emit(8);
             }
             byte => {
                 let byte = if flags.contains(OutputFlags::OLCUC) { byte.to_ascii_uppercase() } else { byte };
@@ -419,7 +426,7 @@ impl Discipline {
                 if !is_control(byte) && !(self.termios.c_iflag.contains(InputFlags::IUTF8) && byte & 0xc0 == 0x80) {
                     self.column += 1;
                 }
-                self.output.push_back(byte);
+                self.emit(byte);
             }
         }
     }
@@ -628,5 +635,16 @@ mod tests {
                 prop_assert!(tty.ready.len() + tty.line.len() <= super::INPUT_SIZE);
             }
         }
+    }
+
+    #[test]
+    fn echo_that_nobody_takes_is_bounded() {
+        let mut tty = Discipline::new(Termios::default());
+        typed(&mut tty, &[b'x'; 3000]);
+        for _ in 0..100 {
+            typed(&mut tty, b"\x12\x1a");
+            typed(&mut tty, &[b'y'; 5000]);
+        }
+        assert!(tty.output_len() <= 2 * super::OUTPUT_SIZE);
     }
 }
