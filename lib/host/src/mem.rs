@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn words_are_updated_in_place() {
         let mut words = [7u32.to_ne_bytes(), [0; 4]].concat();
-        let mut aligned = vec![0u8; 16];
+        let mut aligned = [0u8; 16];
         let skip = aligned.as_ptr().align_offset(4);
         aligned[skip..skip + 8].copy_from_slice(&words);
         let word = HostSlice::from_mut(&mut aligned[skip..skip + 4]);

@@ -95,7 +95,10 @@ fn drop_in_turn(mut files: Vec<Arc<File>>) {
             true
         }
     });
-    while outermost {
+    if !outermost {
+        return;
+    }
+    loop {
         let next = WAITING.with_borrow_mut(|waiting| match waiting.as_mut().and_then(Vec::pop) {
             None => {
                 *waiting = None;

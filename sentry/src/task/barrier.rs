@@ -38,6 +38,10 @@ impl CurrentTask {
         for other in running {
             // It clears the bit when it looks after its work.
             while other.attention().in_app() && other.attention().has(Attention::WORK) {
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "there is nobody to be woken by: the wait is a few microseconds"
+                )]
                 std::thread::sleep(Duration::from_micros(20));
             }
         }

@@ -77,6 +77,8 @@ fn keep(slot: Arc<Slot>) {
 mod parker {
     //! Where an idle thread waits.
 
+    #![expect(clippy::disallowed_types, reason = "a condition variable goes with its own mutex")]
+
     use std::sync::{Condvar, Mutex, PoisonError};
 
     use super::CurrentTask;

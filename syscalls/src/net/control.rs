@@ -50,7 +50,7 @@ pub(super) fn load(task: &CurrentTask, addr: UserAddr, len: u64) -> Result<Ancil
 }
 
 fn take_files(task: &CurrentTask, data: &[u8], ancillary: &mut Ancillary) -> Result<()> {
-    if data.len() % 4 != 0 {
+    if !data.len().is_multiple_of(4) {
         return err(Errno::EINVAL);
     }
     for word in data.chunks_exact(4) {

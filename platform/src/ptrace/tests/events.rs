@@ -239,6 +239,10 @@ fn no_register_value_breaks_the_platform() {
         let event = std::thread::scope(|scope| {
             // It may land in an endless loop somewhere in the stub's own pages.
             scope.spawn(move || {
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "now and then the interrupt shall find the stub at work"
+                )]
                 std::thread::sleep(std::time::Duration::from_millis(if round % 100 == 1 { 5 } else { 0 }));
                 interrupter.interrupt();
             });

@@ -1,5 +1,7 @@
 //! What the tests need: a platform, a memory file with a program, and shorthands.
 
+#![expect(clippy::disallowed_types, reason = "it only keeps tests apart that count processes")]
+
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::{Arc, RwLock, RwLockReadGuard};
 

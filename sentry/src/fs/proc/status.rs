@@ -151,7 +151,7 @@ fn stat(subject: &Subject, _: &CurrentTask) -> Result<Vec<u8>> {
     let start = ticks(task.started().saturating_duration_since(task.kernel().boot));
     let (ignored, caught) = group.signals.actions().ignored_and_caught();
     let word = |set: SigSet| set.0 & 0x7fff_ffff;
-    let exit_signal = group.exit_signal().map_or(0, |signal| i32::from(signal.number()));
+    let exit_signal = group.exit_signal().map_or(0, |signal| signal.number());
     let ppid = group.parent().map_or(0, |parent| parent.tgid_in(ns));
     let comm = String::from_utf8_lossy(task.comm().as_bytes()).into_owned();
     let priority = if params.priority > 0 { -1 - params.priority } else { 20 + params.nice };

@@ -36,7 +36,7 @@ fn open(task: &CurrentTask, minor: u32, flags: OpenFlags) -> Result<Arc<dyn File
             slave::open(&tty, task, flags)
         }
         1 => match task.group().container().console() {
-            Some(tty) => slave::open(&tty, task, flags | OpenFlags::O_NOCTTY),
+            Some(tty) => slave::open(tty, task, flags | OpenFlags::O_NOCTTY),
             None => err(Errno::ENXIO),
         },
         2 => {

@@ -1,5 +1,7 @@
 //! A platform that keeps a page table of its own and plays the CPU: what the application would see.
 
+#![expect(clippy::disallowed_types, reason = "taken under locks of every level, and nothing under it")]
+
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};

@@ -155,9 +155,7 @@ impl UnixSocket {
             return Ok(Arc::clone(&target.inbox));
         }
         match &state.role {
-            Role::Connected(_) if message.to.is_some() => {
-                err(if self.stream() { Errno::EISCONN } else { Errno::EISCONN })
-            }
+            Role::Connected(_) if message.to.is_some() => err(Errno::EISCONN),
             Role::Connected(peer) => Ok(Arc::clone(&peer.inbox)),
             _ if message.to.is_some() => err(Errno::EOPNOTSUPP),
             _ => err(Errno::ENOTCONN),

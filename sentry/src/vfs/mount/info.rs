@@ -13,7 +13,7 @@ impl MountNamespace {
     pub fn mountinfo(&self, root: &Path) -> Vec<u8> {
         let mut text = Vec::new();
         for (mount, place) in self.visible(root) {
-            let parent = mount.mountpoint().map_or(mount.id(), |at| at.mount.id());
+            let parent = mount.mountpoint().map_or_else(|| mount.id(), |at| at.mount.id());
             let dev = mount.fs().dev();
             let mut head = String::new();
             let _ = write!(head, "{} {parent} {}:{} ", mount.id(), major(dev), minor(dev));

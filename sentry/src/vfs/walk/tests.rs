@@ -65,7 +65,7 @@ fn model(cwd: &str, path: &str, follow: bool) -> Result<String, Errno> {
         let count = names.len();
         names.iter().enumerate().rev().map(|(i, n)| (String::from(*n), last && i + 1 == count)).collect()
     };
-    let trailing = |text: &str| text.ends_with('/') && !text.ends_with("./") && text.trim_matches('/') != "";
+    let trailing = |text: &str| text.ends_with('/') && !text.ends_with("./") && !text.trim_matches('/').is_empty();
     must_be_dir |= trailing(path);
     let mut todo = split(path, true);
     while let Some((name, last)) = todo.pop() {
