@@ -11,8 +11,10 @@ use crate::lock_order::FileLocks;
 /// The attachments of one inode, by type.
 #[derive(Debug, Default)]
 pub struct Attachments {
-    list: Mutex<Vec<(TypeId, Arc<dyn Any + Send + Sync>)>, FileLocks>,
+    list: Mutex<List, FileLocks>,
 }
+
+type List = Vec<(TypeId, Arc<dyn Any + Send + Sync>)>;
 
 impl Attachments {
     /// The attachment of type `T`, if there is one.

@@ -90,7 +90,7 @@ fn find_or_create(
 ) -> Result<(Path, bool)> {
     let mut walk = Walk::new(caller, start, path, how)?;
     loop {
-        let name = match walk.to_last()? {
+        let name = match walk.go_to_last()? {
             Last::Name(name) => name,
             Last::DotDot => {
                 walk.up()?;

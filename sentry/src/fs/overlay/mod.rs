@@ -13,6 +13,7 @@
 
 mod change;
 mod file;
+mod inode;
 mod names;
 mod node;
 mod place;

@@ -5,39 +5,34 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use abi::Errno;
-use abi::fcntl::OpenFlags;
 use abi::stat::{FileType, S_IALLUGO};
-use host::mem::HostSlice;
 use sync::{Mutex, RwLock};
 
 use super::OverlayFs;
-use super::file::OverlayFile;
 use super::names::{DirNames, Known};
 use super::place::Place;
 use crate::error::{Error, Result, err};
-use crate::fs::tmpfs::{Content, HasContent, MappedContent, Meta};
+use crate::fs::tmpfs::{Content, HasContent, Meta};
 use crate::lock_order;
-use crate::mm::Mappable;
-use crate::task::CurrentTask;
 use crate::vfs::attachments::Attachments;
 use crate::vfs::file::AtimePolicy;
-use crate::vfs::{Access, Attr, DirEntry, FileOps, FileSystem, Inode, NewKind, NewNode, SetAttr, XattrMode};
+use crate::vfs::{Inode, NewKind, NewNode, XattrMode};
 
 /// An inode of an overlay.
 #[derive(Debug)]
 pub struct OverlayNode {
     this: Weak<Self>,
     pub(super) fs: Arc<OverlayFs>,
-    ino: u64,
-    kind: FileType,
+    pub(super) ino: u64,
+    pub(super) kind: FileType,
     /// What it shows, or showed at first.
     pub(super) lower: Option<Arc<dyn Inode>>,
     pub(super) place: Mutex<Place, lock_order::Leaf>,
-    meta: Mutex<OwnMeta, lock_order::InodeData>,
+    pub(super) meta: Mutex<OwnMeta, lock_order::InodeData>,
     pub(super) body: Body,
     /// Its last name was removed before its attributes were ours.
-    gone: AtomicBool,
-    attachments: Attachments,
+    pub(super) gone: AtomicBool,
+    pub(super) attachments: Attachments,
 }
 
 /// What differs from kind to kind.
@@ -55,11 +50,11 @@ pub(super) enum Body {
 
 /// Attributes that are ours.
 #[derive(Debug, Default)]
-struct OwnMeta {
+pub(super) struct OwnMeta {
     /// `None`: those below.
-    meta: Option<Meta>,
+    pub(super) meta: Option<Meta>,
     /// Whether extended attributes are ours too.
-    xattrs: bool,
+    pub(super) xattrs: bool,
 }
 
 impl OverlayNode {
@@ -191,7 +186,7 @@ impl OverlayNode {
         })
     }
 
-    fn lower(&self) -> Result<&Arc<dyn Inode>> {
+    pub(super) fn lower(&self) -> Result<&Arc<dyn Inode>> {
         self.lower.as_ref().ok_or_else(|| Errno::EIO.into())
     }
 
@@ -239,7 +234,7 @@ impl OverlayNode {
     }
 
     /// Extended attributes become ours.
-    fn own_xattrs(self: &Arc<Self>) -> Result<()> {
+    pub(super) fn own_xattrs(self: &Arc<Self>) -> Result<()> {
         self.change_meta(|_| ())?;
         if self.meta.lock().xattrs {
             return Ok(());
@@ -289,185 +284,6 @@ impl HasContent for OverlayNode {
         if let Some(meta) = &mut self.meta.lock().meta {
             meta.modified();
         }
-    }
-}
-
-impl Inode for OverlayNode {
-    fn fs(&self) -> Arc<dyn FileSystem> {
-        Arc::clone(&self.fs) as Arc<dyn FileSystem>
-    }
-
-    fn attr(&self) -> Result<Attr> {
-        let mut attr = match &self.lower {
-            Some(lower) => lower.attr()?,
-            None => Attr { blksize: 4096, ..Attr::default() },
-        };
-        (attr.dev, attr.ino) = (self.fs.dev(), self.ino);
-        match &self.body {
-            Body::Regular(_) => {
-                if let Some(content) = self.changed_content() {
-                    (attr.size, attr.blocks) = (content.size(), content.blocks());
-                }
-            }
-            Body::Directory(_) if self.lower.is_none() => attr.size = 4096,
-            Body::Symlink(Some(target)) => attr.size = target.len() as u64,
-            Body::Directory(_) | Body::Symlink(None) => {}
-            Body::Special(rdev) => attr.rdev = *rdev,
-        }
-        match &self.meta.lock().meta {
-            Some(meta) => meta.fill(&mut attr),
-            None if self.gone.load(Ordering::Relaxed) => attr.nlink = 0,
-            None => {}
-        }
-        Ok(attr)
-    }
-
-    fn access(&self) -> Result<Access> {
-        if let Some(meta) = &self.meta.lock().meta {
-            return Ok(meta.access());
-        }
-        self.lower()?.access()
-    }
-
-    fn file_type(&self) -> Result<FileType> {
-        Ok(self.kind)
-    }
-
-    fn set_attr(&self, change: &SetAttr) -> Result<()> {
-        let this = self.this()?;
-        this.pin();
-        if let Some(size) = change.size {
-            this.content_of()?.truncate(size, |_| Ok(()))?;
-        }
-        this.change_meta_pinned(|meta| meta.apply(change))
-    }
-
-    fn lookup(&self, name: &[u8]) -> Result<Arc<dyn Inode>> {
-        Ok(self.this()?.find(name)?)
-    }
-
-    fn create(&self, name: &[u8], node: &NewNode<'_>) -> Result<Arc<dyn Inode>> {
-        Ok(self.this()?.create_node(name, node)?)
-    }
-
-    fn create_tmpfile(&self, node: &NewNode<'_>) -> Result<Arc<dyn Inode>> {
-        Ok(Self::make(&self.fs, node, 0))
-    }
-
-    fn link(&self, name: &[u8], target: &Arc<dyn Inode>) -> Result<()> {
-        self.this()?.add_link(name, &self.of(target)?)
-    }
-
-    fn unlink(&self, name: &[u8], child: &Arc<dyn Inode>) -> Result<()> {
-        self.this()?.remove(name, &self.of(child)?)
-    }
-
-    fn rmdir(&self, name: &[u8], child: &Arc<dyn Inode>) -> Result<()> {
-        let child = self.of(child)?;
-        child.check_empty()?;
-        self.this()?.remove(name, &child)
-    }
-
-    fn rename(
-        &self,
-        name: &[u8],
-        child: &Arc<dyn Inode>,
-        new_dir: &Arc<dyn Inode>,
-        new_name: &[u8],
-        replaced: Option<&Arc<dyn Inode>>,
-        exchange: bool,
-    ) -> Result<()> {
-        let replaced = replaced.map(|inode| self.of(inode)).transpose()?;
-        self.this()?.move_name((name, &self.of(child)?), (&self.of(new_dir)?, new_name), replaced.as_ref(), exchange)
-    }
-
-    fn readlink(&self) -> Result<Vec<u8>> {
-        match &self.body {
-            Body::Symlink(Some(target)) => Ok(target.to_vec()),
-            Body::Symlink(None) => self.lower()?.readlink(),
-            _ => err(Errno::EINVAL),
-        }
-    }
-
-    fn readdir(&self, from: u64, emit: &mut dyn FnMut(DirEntry<'_>) -> bool) -> Result<()> {
-        self.list(from, emit)
-    }
-
-    fn open(self: Arc<Self>, task: &CurrentTask, flags: OpenFlags) -> Result<Arc<dyn FileOps>> {
-        if self.kind != FileType::Regular {
-            return err(Errno::ENXIO);
-        }
-        if flags.writable() {
-            self.prepare_write()?;
-        }
-        let below = match &self.lower {
-            Some(lower) if self.changed_content().is_none() => {
-                let read_only = flags - OpenFlags::O_ACCMODE - OpenFlags::O_APPEND;
-                Some(Arc::clone(lower).open(task, read_only)?)
-            }
-            _ => None,
-        };
-        Ok(Arc::new(OverlayFile::new(self, below)))
-    }
-
-    fn attachments(&self) -> &Attachments {
-        &self.attachments
-    }
-
-    fn read_into(&self, pos: u64, dst: &HostSlice<'_>) -> Result<usize> {
-        match (&self.lower, self.changed_content()) {
-            (Some(lower), None) => lower.read_into(pos, dst),
-            _ => self.content_of()?.read_into(pos, dst),
-        }
-    }
-
-    fn mappable(self: Arc<Self>) -> Option<Arc<dyn Mappable>> {
-        self.content_of().ok()?;
-        // What is below needs its descriptor, which a fault could not ask for.
-        if let Some(lower) = &self.lower {
-            Arc::clone(lower).mappable()?;
-        }
-        Some(Arc::new(MappedContent(self)))
-    }
-
-    fn getxattr(&self, name: &[u8]) -> Result<Vec<u8>> {
-        let own = self.meta.lock();
-        match (&own.meta, &self.lower) {
-            (Some(meta), _) if own.xattrs => meta.getxattr(name),
-            (_, Some(lower)) => {
-                let lower = Arc::clone(lower);
-                drop(own);
-                lower.getxattr(name)
-            }
-            _ => err(Errno::ENODATA),
-        }
-    }
-
-    fn setxattr(&self, name: &[u8], value: &[u8], mode: XattrMode) -> Result<()> {
-        let this = self.this()?;
-        this.own_xattrs()?;
-        this.change_meta_pinned(|meta| meta.setxattr(name, value, mode))?
-    }
-
-    fn listxattr(&self) -> Result<Vec<Vec<u8>>> {
-        let own = self.meta.lock();
-        match (&own.meta, &self.lower) {
-            (Some(meta), _) if own.xattrs => Ok(meta.listxattr()),
-            (_, Some(lower)) => {
-                let lower = Arc::clone(lower);
-                drop(own);
-                lower.listxattr()
-            }
-            _ => Ok(Vec::new()),
-        }
-    }
-
-    fn removexattr(&self, name: &[u8]) -> Result<()> {
-        // What is not there need not be copied to be removed.
-        self.getxattr(name)?;
-        let this = self.this()?;
-        this.own_xattrs()?;
-        this.change_meta_pinned(|meta| meta.removexattr(name))?
     }
 }
 

@@ -141,7 +141,7 @@ impl File {
 
     /// F_SETFL and FIONBIO: changes the flags in `mask` to those of `flags`.
     pub fn change_flags(self: &Arc<Self>, mask: OpenFlags, flags: OpenFlags) -> Result<()> {
-        let new = self.flags() - mask | flags & mask;
+        let new = (self.flags() - mask) | (flags & mask);
         self.ops.set_flags(self, new)?;
         let (mask, flags) = (mask.bits(), (flags & mask).bits());
         let _ = self.flags.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |old| Some(old & !mask | flags));

@@ -57,7 +57,13 @@ pub fn set_record(
     }
     let record = Record { owner, kind, range, pid: task.group().tgid() };
     let attempt = || {
-        let outcome = locks.records.lock().lock(record);
+        let outcome = {
+            let mut records = locks.records.lock();
+            if records.is_full() {
+                return err(Errno::ENOLCK);
+            }
+            records.lock(record)
+        };
         match outcome {
             Ok(true) => locks.freed.notify(POLLIN),
             Ok(false) => {}
@@ -78,8 +84,7 @@ pub fn set_record(
 #[must_use]
 pub fn find_conflict(file: &File, owner: Owner, kind: LockKind, range: LockRange) -> Option<Record> {
     let locks = file.inode().attachments().get::<InodeLocks>()?;
-    let found = locks.records.lock().conflict(owner, kind, range).copied();
-    found
+    locks.records.lock().conflict(owner, kind, range).copied()
 }
 
 /// Frees the POSIX locks that a table of open files holds on the inode: one of its descriptors was closed.

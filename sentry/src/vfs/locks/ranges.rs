@@ -58,7 +58,15 @@ pub struct Record {
 #[derive(Debug, Default)]
 pub(super) struct Ranges(Vec<Record>);
 
+/// The most locks of one file: the application must not fill our memory with them.
+const MAX_RECORDS: usize = 1 << 16;
+
 impl Ranges {
+    /// Whether there is no room for more.
+    pub(super) fn is_full(&self) -> bool {
+        self.0.len() >= MAX_RECORDS
+    }
+
     /// The first lock of somebody else that is in the way.
     pub(super) fn conflict(&self, owner: Owner, kind: LockKind, range: LockRange) -> Option<&Record> {
         self.0.iter().find(|held| {

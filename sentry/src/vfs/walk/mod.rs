@@ -43,6 +43,10 @@ bitflags! {
 
 /// The last name of a path.
 #[derive(Clone, Copy, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it lives on the stack for a moment, and a box would be an allocation a call"
+)]
 pub enum Last {
     /// A name.
     Name(Name),
@@ -98,7 +102,7 @@ pub struct Parent {
 pub fn resolve(caller: Caller<'_>, start: Option<&Path>, path: &[u8], flags: WalkFlags) -> Result<Path> {
     let mut walk = Walk::new(caller, start, path, flags)?;
     loop {
-        match walk.to_last()? {
+        match walk.go_to_last()? {
             Last::Root | Last::Dot => break,
             Last::DotDot => {
                 walk.up()?;
@@ -123,7 +127,7 @@ pub fn resolve(caller: Caller<'_>, start: Option<&Path>, path: &[u8], flags: Wal
 /// Walks `path` up to its last name.
 pub fn parent(caller: Caller<'_>, start: Option<&Path>, path: &[u8], flags: WalkFlags) -> Result<Parent> {
     let mut walk = Walk::new(caller, start, path, flags)?;
-    let last = walk.to_last()?;
+    let last = walk.go_to_last()?;
     let slashes = walk.slashes;
     walk.check_scope()?;
     Ok(Parent { dir: walk.at, last, slashes })
@@ -182,7 +186,7 @@ impl<'a> Walk<'a> {
         })
     }
 
-    /// Where it is: the directory of the last name after [`Self::to_last`].
+    /// Where it is: the directory of the last name after [`Self::go_to_last`].
     #[must_use]
     pub fn at(&self) -> &Path {
         &self.at

@@ -14,7 +14,7 @@ use crate::vfs::{Dentry, MountFlags, Path, sysctl};
 
 impl Walk<'_> {
     /// Goes to the directory of the last name.
-    pub fn to_last(&mut self) -> Result<Last> {
+    pub fn go_to_last(&mut self) -> Result<Last> {
         loop {
             while self.text.get(self.pos) == Some(&b'/') {
                 self.pos += 1;
@@ -136,7 +136,7 @@ impl Walk<'_> {
             self.outer.push((rest, pos));
         }
         match self.text.first() {
-            Some(b'/') => self.to_root()?,
+            Some(b'/') => self.go_to_root()?,
             Some(_) => {}
             None => return err(Errno::ENOENT),
         }
@@ -164,7 +164,7 @@ impl Walk<'_> {
     }
 
     /// Along an absolute link.
-    fn to_root(&mut self) -> Result<()> {
+    fn go_to_root(&mut self) -> Result<()> {
         if self.flags.contains(WalkFlags::BENEATH) {
             return err(Errno::EXDEV);
         }

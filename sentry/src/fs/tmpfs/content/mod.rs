@@ -6,25 +6,30 @@
 //! Locks: `InodeIo` over writes and truncation, as Linux's `i_rwsem`, held while application memory is copied; `Inode` over
 //! the extents, to read while bytes move, to write while pages come and go. Mappings are taken away between the two.
 
+mod base;
+mod budget;
 mod extents;
+mod mapping;
 mod resize;
 #[cfg(test)]
 mod tests;
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use abi::{Errno, PAGE_SIZE};
 use host::mem::HostSlice;
 use sync::{Mutex, RwLock};
 
+pub use self::budget::Budget;
+
+use self::base::Base;
 use self::extents::{Extent, Extents, Found};
 use crate::error::{Error, Result, err};
 use crate::io::{IoDst, IoSrc};
 use crate::lock_order;
+use crate::mm::Mappings;
 use crate::mm::memfile::MemFile;
-use crate::mm::{Mappable, Mappings, Translation};
 use crate::vfs::Inode;
 
 /// The longest file.
@@ -35,55 +40,6 @@ const MAX_SPARE: u64 = 512;
 const MAX_FAULT: u64 = 4096;
 /// Pages are copied from the base in aligned chunks of this many.
 const CHUNK: u64 = 16;
-
-/// How many pages a file system may use, and uses.
-#[derive(Debug)]
-pub struct Budget {
-    max: AtomicU64,
-    used: AtomicU64,
-}
-
-impl Budget {
-    /// A budget of `max` pages.
-    #[must_use]
-    pub fn new(max: u64) -> Arc<Self> {
-        Arc::new(Self { max: AtomicU64::new(max), used: AtomicU64::new(0) })
-    }
-
-    /// Pages that may be used.
-    #[must_use]
-    pub fn max(&self) -> u64 {
-        self.max.load(Ordering::Relaxed)
-    }
-
-    /// Pages that are used.
-    #[must_use]
-    pub fn used(&self) -> u64 {
-        self.used.load(Ordering::Relaxed)
-    }
-
-    /// Changes the limit (remounting). EINVAL below what is used.
-    pub fn set_max(&self, max: u64) -> Result<()> {
-        if max < self.used() {
-            return err(Errno::EINVAL);
-        }
-        self.max.store(max, Ordering::Relaxed);
-        Ok(())
-    }
-
-    fn charge(&self, pages: u64) -> Result<()> {
-        let max = self.max();
-        let fits = |used: u64| used.checked_add(pages).filter(|new| *new <= max);
-        match self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits) {
-            Ok(_) => Ok(()),
-            Err(_) => err(Errno::ENOSPC),
-        }
-    }
-
-    fn release(&self, pages: u64) {
-        self.used.fetch_sub(pages, Ordering::Relaxed);
-    }
-}
 
 /// The bytes of one regular file.
 #[derive(Debug)]
@@ -100,16 +56,6 @@ struct Data {
     size: u64,
     extents: Extents,
     base: Option<Base>,
-}
-
-/// What a content lies over.
-#[derive(Clone, Debug)]
-struct Base {
-    inode: Arc<dyn Inode>,
-    /// How much of it is still to be seen: truncation hides the rest for good.
-    len: u64,
-    /// Its own length.
-    whole: u64,
 }
 
 impl Content {
@@ -242,59 +188,6 @@ impl Content {
         Ok(())
     }
 
-    /// Copies what a change of the bytes `range` must not lose from the base. `InodeIo` is held.
-    fn copy_in(&self, range: Range<u64>) -> Result<()> {
-        let Some(base) = self.data.read().base.clone() else { return Ok(()) };
-        let end = range.end.min(base.len).div_ceil(PAGE_SIZE).next_multiple_of(CHUNK).min(base.len.div_ceil(PAGE_SIZE));
-        let mut page = range.start / PAGE_SIZE / CHUNK * CHUNK;
-        let start = page;
-        while page < end {
-            let hole_end = match self.data.read().extents.at(page) {
-                Found::Extent(extent, before) => {
-                    page += extent.pages - before;
-                    continue;
-                }
-                Found::Hole(hole_end) => hole_end.min(end).min(page + 16 * CHUNK),
-            };
-            let copy = self.memfile.allocate((hole_end - page) * PAGE_SIZE).map_err(no_space)?;
-            let from = page * PAGE_SIZE;
-            let len = (base.len - from).min(copy.len());
-            let mut done = 0;
-            while done < len {
-                let piece = copy.slice(done, usize::try_from(len - done).unwrap_or(usize::MAX));
-                let n = base.inode.read_into(from + done, &piece)?;
-                if n == 0 {
-                    break;
-                }
-                done += n as u64;
-            }
-            self.budget.charge(hole_end - page)?;
-            let mut data = self.data.write();
-            // A fault may have made pages meanwhile; then they were made from the base too.
-            if matches!(data.extents.at(page), Found::Hole(free) if free >= hole_end) {
-                data.extents.insert(page, Extent::new(copy, hole_end - page, false));
-            } else {
-                drop(data);
-                self.budget.release(hole_end - page);
-                continue;
-            }
-            page = hole_end;
-        }
-        if start < end {
-            self.mappings.invalidate(start * PAGE_SIZE, (end - start) * PAGE_SIZE);
-        }
-        Ok(())
-    }
-
-    /// Copies all of the base, so that it is not needed any more. Before a shared writable mapping.
-    pub fn copy_all(&self) -> Result<()> {
-        let _io = self.io.lock();
-        let Some(len) = self.data.read().base.as_ref().map(|base| base.len) else { return Ok(()) };
-        self.copy_in(0..len)?;
-        self.data.write().base = None;
-        Ok(())
-    }
-
     /// SEEK_DATA and SEEK_HOLE.
     pub fn seek_hole(&self, from: u64, hole: bool) -> Result<u64> {
         let data = self.data.read();
@@ -317,93 +210,6 @@ impl Content {
             at = end.saturating_mul(PAGE_SIZE);
         }
         if hole { Ok(data.size) } else { err(Errno::ENXIO) }
-    }
-
-    fn translation(&self, extent: &Extent, before: u64, pages: u64) -> Translation {
-        Translation {
-            file: Arc::clone(self.memfile.file()),
-            offset: extent.range().offset() + before * PAGE_SIZE,
-            len: pages.min(extent.pages - before) * PAGE_SIZE,
-            writable: true,
-        }
-    }
-
-    /// Makes pages for a mapping of a hole.
-    fn fault(&self, page: u64, pages: u64) -> Result<()> {
-        let mut data = self.data.write();
-        let Found::Hole(hole_end) = data.extents.at(page) else { return Ok(()) };
-        let pages = pages.min(hole_end - page).min(MAX_FAULT);
-        let base = data.base.clone().filter(|base| page * PAGE_SIZE < base.len);
-        let pages = if base.is_some() { pages.min(CHUNK) } else { pages };
-        let range = self.memfile.allocate(pages * PAGE_SIZE).map_err(no_space)?;
-        if let Some(base) = base {
-            let len = (base.len - page * PAGE_SIZE).min(range.len());
-            let piece = range.slice(0, usize::try_from(len).unwrap_or(usize::MAX));
-            base.inode.read_into(page * PAGE_SIZE, &piece)?;
-        }
-        data.extents.insert(page, Extent::new(range, pages, true));
-        Ok(())
-    }
-}
-
-impl Mappable for Content {
-    fn translate(&self, offset: u64, len: u64, write: bool) -> Result<Translation> {
-        let page = offset / PAGE_SIZE;
-        // Twice at most: what is missing is made once.
-        loop {
-            let data = self.data.read();
-            let pages = (len / PAGE_SIZE).min(data.size.div_ceil(PAGE_SIZE).saturating_sub(page));
-            if pages == 0 {
-                return err(Errno::EFAULT);
-            }
-            let hole_end = match data.extents.at(page) {
-                Found::Extent(extent, before) => {
-                    return Ok(self.translation(extent, before, pages));
-                }
-                Found::Hole(end) => end,
-            };
-            if let Some(base) = &data.base
-                && !write
-                && let Some(pages) = base.whole_pages_from(page)
-                && let Some(object) = Arc::clone(&base.inode).mappable()
-            {
-                let len = pages.min(hole_end - page).min(len / PAGE_SIZE) * PAGE_SIZE;
-                drop(data);
-                return Ok(Translation { writable: false, ..object.translate(offset, len, false)? });
-            }
-            drop(data);
-            self.fault(page, pages)?;
-        }
-    }
-
-    fn translate_now(&self, offset: u64, len: u64) -> Option<Translation> {
-        let page = offset / PAGE_SIZE;
-        let data = self.data.read();
-        let pages = (len / PAGE_SIZE).min(data.size.div_ceil(PAGE_SIZE).checked_sub(page)?);
-        match data.extents.at(page) {
-            _ if pages == 0 => None,
-            Found::Extent(extent, before) => Some(self.translation(extent, before, pages)),
-            Found::Hole(end) => {
-                let base = data.base.as_ref()?;
-                let pages = base.whole_pages_from(page)?.min(end - page).min(pages);
-                let object = Arc::clone(&base.inode).mappable()?;
-                drop(data);
-                let there = object.translate_now(offset, pages * PAGE_SIZE)?;
-                Some(Translation { writable: false, ..there })
-            }
-        }
-    }
-
-    fn mappings(&self) -> &Mappings {
-        &self.mappings
-    }
-}
-
-impl Base {
-    /// How many pages from `page` on look in the base as they do here; `None` if not even that one.
-    fn whole_pages_from(&self, page: u64) -> Option<u64> {
-        let end = if self.len == self.whole { self.len.div_ceil(PAGE_SIZE) } else { self.len / PAGE_SIZE };
-        end.checked_sub(page).filter(|pages| *pages > 0)
     }
 }
 
