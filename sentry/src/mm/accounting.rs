@@ -153,6 +153,14 @@ impl Counters {
     }
 }
 
+/// Whether an area is checked against all memory there is, as Linux does in its default mode (`overcommit_memory` 0): what
+/// could never be there is refused.
+pub(super) fn is_committed(vma: &Vma) -> bool {
+    let anonymous = vma.object.as_ref().is_none_or(|object| object.file.is_none());
+    let private = !vma.shared() && vma.prot.write;
+    !vma.flags.intersects(VmaFlags::NORESERVE | VmaFlags::SPECIAL) && (private || (vma.shared() && anonymous))
+}
+
 /// Whether an area counts against RLIMIT_DATA.
 pub(super) fn is_data(vma: &Vma) -> bool {
     vma.prot.write && !vma.shared()

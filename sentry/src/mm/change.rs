@@ -2,6 +2,7 @@
 
 use abi::{PAGE_SHIFT, UserRange};
 
+use super::accounting::is_committed;
 use super::batch::Batch;
 use super::vma::Vma;
 use super::{MemoryManager, Space};
@@ -95,6 +96,12 @@ impl Change<'_> {
         for piece in pieces {
             self.batch.bury(piece);
         }
+    }
+
+    /// Whether `pages` more of an area like `vma` stay within the limits.
+    pub(super) fn may_add(&self, vma: &Vma, pages: u64) -> bool {
+        let there_is = self.mm.memfile.limit() >> PAGE_SHIFT;
+        (!is_committed(vma) || pages <= there_is) && self.space.counters.may_add(vma, pages, &self.mm.limits)
     }
 
     /// Pages that areas have in `range`.

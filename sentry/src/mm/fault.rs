@@ -157,7 +157,7 @@ impl Change<'_> {
             return err(Errno::ENOMEM);
         }
         let pages = (stack.range.start.0 - start.0) >> PAGE_SHIFT;
-        if !self.space.counters.may_add(stack, pages, &self.mm.limits) {
+        if !self.may_add(stack, pages) {
             return err(Errno::ENOMEM);
         }
         if stack.flags.contains(VmaFlags::LOCKED) {

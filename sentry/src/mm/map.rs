@@ -226,10 +226,10 @@ impl Change<'_> {
                 return err(Errno::EAGAIN);
             }
         }
-        if !space.counters.may_add(vma, pages, limits) {
+        if !self.may_add(vma, pages) {
             // What is replaced does not count; looked for only when it matters.
             let replaced = self.mapped_pages(vma.range);
-            if !space.counters.may_add(vma, pages.saturating_sub(replaced), limits) {
+            if !self.may_add(vma, pages.saturating_sub(replaced)) {
                 return err(Errno::ENOMEM);
             }
         }

@@ -91,7 +91,7 @@ impl Change<'_> {
             let pages = part.len() >> PAGE_SHIFT;
             let total = self.space.counters.total;
             self.space.counters.total = total.saturating_sub(pages);
-            let fits = self.space.counters.may_add(&wanted, pages, &self.mm.limits);
+            let fits = self.may_add(&wanted, pages);
             self.space.counters.total = total;
             if !fits {
                 return err(Errno::ENOMEM);

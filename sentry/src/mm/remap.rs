@@ -155,7 +155,7 @@ impl Change<'_> {
                 return err(Errno::EAGAIN);
             }
         }
-        if !self.space.counters.may_add(vma, pages, &self.mm.limits) {
+        if !self.may_add(vma, pages) {
             return err(Errno::ENOMEM);
         }
         Ok(())

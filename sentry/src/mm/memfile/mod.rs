@@ -50,7 +50,7 @@ pub struct MemFile {
     file: Arc<OwnedFd>,
     map: Mapping,
     len: u64,
-    /// Bytes the kernel's own allocations may reach.
+    /// Bytes of memory there are; the kernel's own allocations may reach it.
     limit: u64,
     state: Mutex<State, lock_order::MemFile>,
 }
@@ -76,7 +76,7 @@ struct State {
 }
 
 impl MemFile {
-    /// An empty memory file; allocations for the kernel's own use may reach `limit` bytes.
+    /// An empty memory file for a sandbox that may use `limit` bytes.
     pub fn new(limit: u64) -> Result<Arc<Self>> {
         let fd = memfd::create("runsc-memory")?;
         let (map, len) = Self::map(&fd)?;
@@ -173,6 +173,12 @@ impl MemFile {
             }
         }
         Ok(done)
+    }
+
+    /// Bytes of memory that the sandbox may count on.
+    #[must_use]
+    pub fn limit(&self) -> u64 {
+        self.limit
     }
 
     /// Bytes in ranges that are handed out, used or not.
