@@ -178,6 +178,7 @@ fn open_found(task: &CurrentTask, path: Path, flags: OpenFlags, created: bool) -
     let ops = open_inode(task, &path, flags)?;
     if truncate {
         setattr::remove_privileges(task.creds(), &path)?;
+        setattr::drop_program_capabilities(&path)?;
         path.inode().set_attr(&SetAttr { size: Some(0), ..SetAttr::default() })?;
         super::notify::dentry_event(&path.dentry, super::notify::Event::MODIFY);
     }

@@ -114,6 +114,14 @@ fn without_set_id(access: &Access, creds: &Credentials) -> Option<u32> {
     (mode != access.mode & S_IALLUGO).then_some(mode)
 }
 
+/// Takes file capabilities away from what is being written, whoever writes. Only what can be executed has any.
+pub(super) fn drop_program_capabilities(path: &Path) -> Result<()> {
+    if path.inode().access()?.mode & 0o111 != 0 {
+        drop_capabilities(path);
+    }
+    Ok(())
+}
+
 fn drop_capabilities(path: &Path) {
     // Most files have none, and some file systems no attributes at all: either is fine.
     let _ = path.inode().removexattr(XATTR_NAME_CAPS);

@@ -240,6 +240,9 @@ impl File {
         if self.kind() == FileType::Regular {
             self.check_size_limit(task, *pos, src)?;
             setattr::remove_privileges(task.creds(), &self.path)?;
+            if self.is_first_write() {
+                setattr::drop_program_capabilities(&self.path)?;
+            }
         }
         self.ops.write(self, task, pos, src)
     }

@@ -46,6 +46,8 @@ pub struct File {
 
 /// A lock of flock(2) or an OFD lock was taken through it.
 const LOCKED: u8 = 1;
+/// It was written.
+const WRITTEN: u8 = 4;
 /// It was opened by name, so that closing it is told to those who watch.
 const NAMED: u8 = 2;
 
@@ -188,6 +190,12 @@ impl File {
         }
         locks::release_posix(self.inode(), table);
         self.ops.flush(&self)
+    }
+
+    /// Whether it is written for the first time.
+    fn is_first_write(&self) -> bool {
+        self.marks.load(Ordering::Relaxed) & WRITTEN == 0
+            && self.marks.fetch_or(WRITTEN, Ordering::Relaxed) & WRITTEN == 0
     }
 
     /// Remembers that flock(2) or an OFD lock was used, to be released with the description.
