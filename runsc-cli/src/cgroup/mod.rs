@@ -149,6 +149,14 @@ fn make_directories(directory: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(missing.into_iter().rev().collect())
 }
 
+/// The host's limit on tasks for a container's limit: a task is a thread of the sentry and a stub, and there are some
+/// threads besides. The kernel itself holds the container to its own number.
+fn host_tasks(limit: i64) -> String {
+    const PER_TASK: i64 = 3;
+    const BESIDES: i64 = 128;
+    if limit < 0 { "max".to_owned() } else { limit.saturating_mul(PER_TASK).saturating_add(BESIDES).to_string() }
+}
+
 fn write(directory: &Path, file: &str, value: &str) -> Result<()> {
     let path = directory.join(file);
     fs::write(&path, value).map_err(|e| {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxResources};
 
-use super::{Made, context_of, make_directories, mounts_of, write};
+use super::{Made, context_of, host_tasks, make_directories, mounts_of, write};
 
 /// A mounted hierarchy.
 #[derive(Debug, PartialEq, Eq)]
@@ -83,8 +83,7 @@ impl Hierarchy {
             }
         }
         if let Some(pids) = resources.pids().filter(|pids| pids.limit() != 0 && self.has("pids")) {
-            let limit = if pids.limit() > 0 { pids.limit().to_string() } else { "max".to_owned() };
-            set("pids.max", Some(limit))?;
+            set("pids.max", Some(host_tasks(pids.limit())))?;
         }
         if let Some(io) = resources.block_io().as_ref().filter(|_| self.has("blkio")) {
             limit_io(directory, io)?;

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::Result;
 use oci_spec::runtime::{LinuxCpu, LinuxMemory, LinuxResources};
 
-use super::{Made, context_of, make_directories, unified_root, write};
+use super::{Made, context_of, host_tasks, make_directories, unified_root, write};
 
 /// Makes the directory and sets the limits.
 pub(super) fn make(mountinfo: &str, path: &Path, resources: Option<&LinuxResources>, made: &mut Made) -> Result<()> {
@@ -27,7 +27,7 @@ pub(super) fn make(mountinfo: &str, path: &Path, resources: Option<&LinuxResourc
         limit_cpu(&directory, cpu)?;
     }
     if let Some(pids) = resources.pids().filter(|pids| pids.limit() != 0) {
-        set("pids.max", Some(or_max(pids.limit())))?;
+        set("pids.max", Some(host_tasks(pids.limit())))?;
     }
     if let Some(weight) = resources.block_io().as_ref().and_then(oci_spec::runtime::LinuxBlockIo::weight) {
         // 10 to 1000 becomes 1 to 10000, as runc converts it.
