@@ -56,16 +56,21 @@ fn run(channel: &Channel) -> Result<u8, Failure> {
     let (launch, mut files): (LaunchSpec, Donated) = channel.recv().map_err(wire_failure)?;
     let LaunchSpec { sandbox, container } = launch;
     logging::start(sandbox.log.then_some(sandbox.debug));
+    tracing::debug!(id = container.id, "sandbox starts");
     confine::shut_in().map_err(|e| Failure::other(format!("cannot confine the sandbox: {e:#}")))?;
     if let Some(terminal) = terminal(&container, &files)? {
         host::tty::set_controlling(&terminal).map_err(|e| failure("cannot take the terminal", &e))?;
     }
     let signals = signals::Signals::block().map_err(|e| failure("cannot receive signals", &e))?;
     let control = files.take(sandbox.control).map_err(wire_failure)?;
+    tracing::debug!("shut in");
     let engine = kernel::boot(&sandbox)?;
+    tracing::debug!("kernel made");
     filter::put_on(sandbox.debug).map_err(|e| failure("cannot put on the filter", &e))?;
+    tracing::debug!("filter put on");
     let id = container.id.clone();
     engine.create(container, files)?;
+    tracing::debug!("container built");
     channel.send(&Reply::Done, &[]).map_err(wire_failure)?;
     let (go_on, _) = channel.recv::<GoOn>().map_err(wire_failure)?;
     let waiters = server::start(control, &engine).map_err(|e| failure("cannot serve the control socket", &e))?;
