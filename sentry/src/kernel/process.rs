@@ -17,7 +17,7 @@ use super::container::Container;
 use super::{Kernel, failure};
 use crate::error::Error;
 use crate::fs::{hostfd, tty};
-use crate::io::IoDst;
+use crate::io::{IoDst, IoSrc};
 use crate::loader::Strings;
 use crate::mm::{Layout, MemLimits, MemoryManager, Randomness};
 use crate::task::exec::{ExecRequest, Place};
@@ -42,6 +42,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) pid_ns: &'a Arc<PidNamespace>,
     /// It is the container's first: a missing working directory is made.
     pub(super) first: bool,
+    /// Settings of /proc/sys to make.
+    pub(super) sysctl: &'a [(String, String)],
 }
 
 /// Makes the process. It does not run yet.
@@ -54,11 +56,13 @@ pub(super) fn make(around: Surroundings<'_>, spec: &ProcessSpec, files: &mut Don
     let empty = Layout::new(kernel.platform.user_range(), 0, false, &Randomness::default());
     let mm = MemoryManager::new(Arc::clone(&kernel.platform), Arc::clone(&kernel.memfile), empty, MemLimits::default())
         .map_err(|e| failure("cannot make an address space", &e))?;
+    // It sets itself up as root, and becomes who it is to be last.
+    let root = Credentials::root(Arc::clone(&kernel.root_user_ns));
     let mut task = CurrentTask::first(NewProcess {
         kernel: Arc::clone(kernel),
         container: Arc::clone(around.container),
         pid_ns: Arc::clone(around.pid_ns),
-        creds: Arc::new(credentials(kernel, spec)),
+        creds: Arc::new(root),
         mm,
         files: table,
         fs: Arc::clone(&around.fs),
@@ -68,8 +72,27 @@ pub(super) fn make(around: Surroundings<'_>, spec: &ProcessSpec, files: &mut Don
         blocked: SigSet::EMPTY,
     })
     .map_err(|e| failure("cannot make a process", &e))?;
+    for (name, value) in around.sysctl {
+        set_sysctl(&task, name, value)?;
+    }
+    task.set_creds(credentials(kernel, spec));
     load_program(&mut task, spec)?;
     Ok(task)
+}
+
+/// Writes a setting of /proc/sys. One that this kernel does not have is skipped.
+fn set_sysctl(task: &CurrentTask, name: &str, value: &str) -> Result<(), Failure> {
+    let path = format!("/proc/sys/{}", name.replace('.', "/"));
+    let result = open::open(task, None, path.as_bytes(), OpenFlags::O_WRONLY, 0, WalkFlags::empty())
+        .and_then(|file| file.write(task, &mut IoSrc::kernel(value.as_bytes())));
+    match result {
+        Ok(_) => Ok(()),
+        Err(e) if e.is(Errno::ENOENT) => {
+            tracing::warn!(name, "no such setting");
+            Ok(())
+        }
+        Err(e) => Err(failure(&format!("cannot set {name}"), &e)),
+    }
 }
 
 fn credentials(kernel: &Kernel, spec: &ProcessSpec) -> Credentials {
