@@ -24,6 +24,7 @@ use clap::error::ErrorKind;
 use control::{Failure, FailureKind};
 
 use crate::cli::{Cli, Command};
+use crate::config::plain;
 use crate::log;
 
 /// What a shell says of a program that is not there, and of one that it cannot execute.
@@ -38,7 +39,7 @@ pub(crate) fn main() -> ExitCode {
     };
     let global = &cli.global;
     if let Err(e) = log::open(global.log.as_deref(), &global.log_format, global.switches.debug) {
-        log::fatal(&format!("{e:#}"));
+        log::fatal(&message(&e));
         return ExitCode::FAILURE;
     }
     let (result, failed) = match &cli.command {
@@ -58,7 +59,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Debug(args) => (debug::main(args), Status::ALWAYS_ONE),
     };
     result.map(ExitCode::from).unwrap_or_else(|e| {
-        log::fatal(&format!("{e:#}"));
+        log::fatal(&message(&e));
         ExitCode::from(failed.of(&e))
     })
 }
@@ -85,6 +86,19 @@ impl Status {
             _ => self.other,
         }
     }
+}
+
+/// An error and its causes in one line, system errors in runc's words.
+fn message(error: &Error) -> String {
+    let words = |cause: &(dyn std::error::Error + 'static)| {
+        let system = cause.downcast_ref::<nix::errno::Errno>().map(|errno| std::io::Error::from(*errno));
+        match (system, cause.downcast_ref::<std::io::Error>()) {
+            (Some(error), _) => plain(&error),
+            (None, Some(error)) => plain(error),
+            (None, None) => cause.to_string(),
+        }
+    };
+    error.chain().map(words).collect::<Vec<_>>().join(": ")
 }
 
 /// Help is an answer; everything else about usage is an error of one line, and status 1 as runc has it.
@@ -144,6 +158,14 @@ mod tests {
         assert_eq!(empty, "ID          PID         STATUS      BUNDLE      CREATED     OWNER\n");
         let text = table(&["ID", "OWNER"], &[vec!["a-long-identifier".into(), "root".into()]]);
         assert_eq!(text, "ID                  OWNER\na-long-identifier   root\n");
+    }
+
+    #[test]
+    fn system_errors_have_no_numbers() {
+        let error = Error::from(std::io::Error::from_raw_os_error(28)).context("cannot write /x");
+        assert_eq!(message(&error), "cannot write /x: no space left on device");
+        let error = Error::from(nix::errno::Errno::EPERM).context("cannot join");
+        assert_eq!(message(&error), "cannot join: operation not permitted");
     }
 
     #[test]

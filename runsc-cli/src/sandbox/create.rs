@@ -30,7 +30,7 @@ use crate::state::process::ProcessId;
 use crate::state::record::Record;
 use crate::state::{Locked, Root};
 use crate::timestamp::Timestamp;
-use crate::{cgroup, hooks, terminal};
+use crate::{cgroup, hooks, log, terminal};
 
 /// What `create` and `run` were asked for.
 #[derive(Debug, Default)]
@@ -81,6 +81,7 @@ pub(crate) fn of_bundle(
     mut files: Vec<(u32, OwnedFd)>,
 ) -> Result<Created> {
     let platform = platform(global.platform)?;
+    let network = network(global.network)?;
     let process = bundle.spec.process().as_ref().context("process property must not be empty")?;
     let wants_terminal = process.terminal().unwrap_or_default();
     check_console(options, wants_terminal)?;
@@ -125,11 +126,7 @@ pub(crate) fn of_bundle(
     let listener = UnixListener::bind(undo.locked()?.socket_path()).context("cannot make the control socket")?;
     let sandbox_spec = SandboxSpec {
         platform,
-        network: match global.network {
-            Network::Sandbox => NetworkKind::Sandbox,
-            Network::Host => NetworkKind::Host,
-            Network::None => NetworkKind::None,
-        },
+        network,
         strace: global.switches.strace,
         debug: global.switches.debug,
         control: plan.files.add(listener.into()),
@@ -189,6 +186,17 @@ fn platform(platform: Platform) -> Result<PlatformKind> {
         Platform::Ptrace => Ok(PlatformKind::Ptrace),
         Platform::Systrap => bail!("platform systrap is not available in this version: use --platform=ptrace"),
         Platform::Kvm => bail!("platform kvm is not available in this version: use --platform=ptrace"),
+    }
+}
+
+fn network(network: Network) -> Result<NetworkKind> {
+    match network {
+        Network::None => Ok(NetworkKind::None),
+        Network::Sandbox => {
+            log::debug(|| "network sandbox: only loopback in this version".to_owned());
+            Ok(NetworkKind::Sandbox)
+        }
+        Network::Host => bail!("network host is not available in this version: use --network=none"),
     }
 }
 
