@@ -44,7 +44,6 @@ pub(super) const RULES: &[Rule] = allow! {
     SYS_munmap "windows, stacks";
     SYS_mremap "growth of large allocations";
     SYS_madvise "gives back stacks and heap";
-    SYS_mincore "which pages of the memory file are holes";
     SYS_brk "the heap";
     SYS_mincore "which pages of the memory file exist, for short ranges";
     SYS_memfd_create "memory files of applications with seals";
