@@ -40,8 +40,8 @@ struct FileCaps {
     permitted: CapSet,
     inheritable: CapSet,
     effective: bool,
-    /// The kernel id of the root user they count for; `None` is any namespace below the root one.
-    root: Option<u32>,
+    /// The kernel id of the root user whose user namespace they were set in.
+    root: u32,
 }
 
 /// The credentials of `old`'s task after execve(2) of `file`. `shared`: its directories are shared with another process,
@@ -111,10 +111,9 @@ pub(super) fn for_exec(old: &Credentials, file: &ProgramFile, shared: bool) -> R
 impl FileCaps {
     /// Whether they count for a task: they were set in its user namespace or an ancestor of it.
     fn counts_for(&self, creds: &Credentials) -> bool {
-        let Some(root) = self.root else { return creds.user_ns.parent.is_none() };
         let mut at = Some(&creds.user_ns);
         while let Some(ns) = at {
-            if ns.to_kernel(IdKind::User, 0) == Some(root) {
+            if ns.to_kernel(IdKind::User, 0) == Some(self.root) {
                 return true;
             }
             at = ns.parent.as_ref();
@@ -147,7 +146,7 @@ fn parse(value: &[u8]) -> Result<Option<FileCaps>> {
         permitted: set(1, 3),
         inheritable: set(2, 4),
         effective: magic & VFS_CAP_FLAGS_EFFECTIVE != 0,
-        root: if words == 6 { word(5) } else { None },
+        root: if words == 6 { word(5).unwrap_or(0) } else { 0 },
     }))
 }
 
@@ -197,7 +196,8 @@ mod tests {
         let mut bound = user();
         bound.no_new_privs = true;
         let result = for_exec(&bound, &file(0o4755, Some((1, 1))), false).unwrap();
-        assert!(result.creds.euid == 1000 && result.creds.permitted.is_empty() && !result.secure);
+        assert!(result.creds.euid == 1000 && result.creds.permitted.is_empty());
+        assert!(result.creds.effective.is_empty());
     }
 
     #[test]

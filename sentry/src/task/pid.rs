@@ -69,6 +69,8 @@ struct Uses {
     group: Option<Arc<ThreadGroup>>,
     process_group: Option<Weak<ProcessGroup>>,
     session: Option<Weak<Session>>,
+    /// The numbers were given back.
+    released: bool,
 }
 
 impl Uses {
@@ -389,11 +391,14 @@ impl Pid {
     }
 
     fn change<T>(&self, f: impl FnOnce(&mut Uses) -> T) {
-        let (old, unused) = {
+        let (old, release) = {
             let mut uses = self.uses.lock();
-            (f(&mut uses), uses.none())
+            let old = f(&mut uses);
+            let release = uses.none() && !uses.released;
+            uses.released |= release;
+            (old, release)
         };
-        if unused {
+        if release {
             let mut at = Some(&self.ns);
             while let Some(ns) = at {
                 if let Some(number) = self.numbers.get(ns.level) {
