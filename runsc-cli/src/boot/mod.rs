@@ -43,8 +43,11 @@ pub(crate) fn main() -> ExitCode {
         std::process::abort();
     }));
     let Ok(channel) = host::spawn::launch_socket().map(Channel::from) else { return ExitCode::FAILURE };
-    match run(&channel) {
-        Ok(status) => ExitCode::from(status),
+    match build(&channel) {
+        Ok(sandbox) => {
+            drop(channel);
+            ExitCode::from(sandbox.run_to_end())
+        }
         Err(failure) => {
             let _ = channel.send(&Reply::Failed(failure), &[]);
             ExitCode::FAILURE
@@ -52,7 +55,27 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-fn run(channel: &Channel) -> Result<u8, Failure> {
+/// A sandbox on its own, with its first container.
+struct Sandbox {
+    engine: Arc<dyn Engine>,
+    waiters: server::Waiters,
+    id: String,
+}
+
+impl Sandbox {
+    /// Waits for the end of the container's first process, and returns its status as a shell would see it.
+    fn run_to_end(self) -> u8 {
+        let status = self.engine.wait(&self.id, None).map_or(u8::MAX, control::ExitStatus::shell_code);
+        // Whoever asked how it ends shall hear it before we are gone.
+        self.waiters.finish();
+        // What the kernel holds goes with the process; taking it apart first would only take time.
+        std::mem::forget(self.engine);
+        status
+    }
+}
+
+/// Does what the launch socket says, until the container is recorded and, if that was asked, runs.
+fn build(channel: &Channel) -> Result<Sandbox, Failure> {
     let (launch, mut files): (LaunchSpec, Donated) = channel.recv().map_err(wire_failure)?;
     let LaunchSpec { sandbox, container } = launch;
     logging::start(sandbox.log.then_some(sandbox.debug));
@@ -79,14 +102,7 @@ fn run(channel: &Channel) -> Result<u8, Failure> {
         engine.start(&id)?;
         channel.send(&Reply::Done, &[]).map_err(wire_failure)?;
     }
-    let status = wait_for_end(&engine, &id)?;
-    // Whoever asked how it ends shall hear it before we are gone.
-    waiters.finish();
-    Ok(status)
-}
-
-fn wait_for_end(engine: &Arc<dyn Engine>, id: &str) -> Result<u8, Failure> {
-    engine.wait(id, None).map(control::ExitStatus::shell_code)
+    Ok(Sandbox { engine, waiters, id })
 }
 
 /// A copy of the container's terminal, if it has one.
