@@ -9,6 +9,7 @@ mod fd;
 mod files;
 mod ids;
 mod links;
+mod mem;
 mod memory;
 mod ns;
 mod process;

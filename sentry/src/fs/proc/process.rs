@@ -46,6 +46,8 @@ pub(super) enum Kind {
     Writable(u32, Show, Store),
     /// A magic link.
     Link(Place),
+    /// A file of its own kind.
+    Special(fn(&ProcessDir, u64) -> Arc<dyn Inode>),
     /// A directory.
     Dir(fn(&ProcessDir) -> Arc<dyn Inode>),
 }
@@ -54,6 +56,10 @@ pub(super) enum Kind {
 const COMMON: &[&[Entry]] = &[status::ENTRIES, memory::ENTRIES, files::ENTRIES, DIRECTORIES];
 
 const DIRECTORIES: &[Entry] = &[
+    Entry {
+        name: "mem",
+        kind: Kind::Special(|dir, index| super::mem::new(&dir.meta.tree(), &dir.subject, dir.number, index)),
+    },
     Entry {
         name: "fd",
         kind: Kind::Dir(|dir| fd::FdDir::new(&dir.meta.tree(), &dir.subject, dir.number, fd::What::Links)),
@@ -123,6 +129,7 @@ impl ProcessDir {
             Kind::Private(show) => file(0o400, *show, None),
             Kind::Writable(mode, show, store) => file(*mode, *show, Some(*store)),
             Kind::Link(place) => PlaceLink::new(&tree, &self.subject.task, self.number, index, *place),
+            Kind::Special(make) => make(self, index),
             Kind::Dir(make) => make(self),
         }
     }
@@ -154,7 +161,7 @@ impl Inode for ProcessDir {
             let kind = match entry.kind {
                 Kind::Link(_) => DT_LNK,
                 Kind::Dir(_) => DT_DIR,
-                Kind::Text(_) | Kind::Private(_) | Kind::Writable(..) => DT_REG,
+                Kind::Text(_) | Kind::Private(_) | Kind::Writable(..) | Kind::Special(_) => DT_REG,
             };
             if !emit(DirEntry { name: entry.name.as_bytes(), ino: ids::process(self.number, index), kind, next: index })
             {
