@@ -1,6 +1,7 @@
 //! Whoever is killed, nothing is left after `delete --force`.
 
 use std::fs;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -8,6 +9,41 @@ use super::support::{Bench, Outcome, kill, stdout, wait_until};
 
 fn mounts() -> usize {
     fs::read_to_string("/proc/self/mountinfo").unwrap_or_default().lines().count()
+}
+
+/// Directories of the host's cgroup hierarchies whose name starts so.
+fn cgroups(prefix: &str, dir: &Path) -> usize {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let dirs = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    dirs.map(|entry| {
+        usize::from(entry.file_name().to_string_lossy().starts_with(prefix)) + cgroups(prefix, &entry.path())
+    })
+    .sum()
+}
+
+/// Processes of the host that have this in their command line and are no zombies.
+fn processes_of(dir: &Path) -> usize {
+    let needle = dir.as_os_str().as_encoded_bytes();
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let lines = entries.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
+    lines.filter(|line| line.windows(needle.len()).any(|part| part == needle)).count()
+}
+
+#[test]
+fn two_hundred_runs() -> Outcome {
+    let Some(bench) = Bench::running("runs", &["sh", "-c", "sh -c 'echo here'; true & sleep 0"]) else {
+        return Ok(());
+    };
+    let before = mounts();
+    let prefix = format!("runs-{}-", std::process::id());
+    for n in 0..200 {
+        assert_eq!(stdout(&bench.call(&["run", &format!("{prefix}{n}")])), "here\n");
+    }
+    assert!(bench.is_empty());
+    assert_eq!(mounts(), before);
+    assert_eq!(cgroups(&prefix, Path::new("/sys/fs/cgroup")), 0);
+    wait_until("every process to end", || processes_of(&bench.dir) == 0);
+    Ok(())
 }
 
 #[test]
