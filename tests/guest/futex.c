@@ -1,4 +1,4 @@
-/* futex(2): waiting and waking, requeueing, bit sets, timeouts, operations, robust lists, across processes. */
+/* futex(2): waiting and waking, requeuing, bit sets, timeouts, operations, robust lists, across processes. */
 #include "check.h"
 #include <linux/futex.h>
 

@@ -11,7 +11,7 @@ pub struct Waiter {
     task: Arc<TaskSignals>,
     /// What has happened: [`WAITING`], or the encoding of an [`Outcome`].
     state: AtomicU32,
-    /// The bucket that its only record is in, which requeueing changes.
+    /// The bucket that its only record is in, which requeuing changes.
     pub(super) bucket: AtomicUsize,
 }
 

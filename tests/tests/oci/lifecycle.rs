@@ -97,7 +97,7 @@ fn foreground_run_forwards_signals() -> Outcome {
     let mut reader = std::io::BufReader::new(child.stdout.take().expect("it was asked for"));
     std::io::BufRead::read_line(&mut reader, &mut line)?;
     assert_eq!(line, "ready\n");
-    std::process::Command::new("kill").arg(child.id().to_string()).status()?;
+    super::support::signal(child.id().into(), "TERM");
     assert_eq!(child.wait()?.code(), Some(3));
     assert!(bench.is_empty());
     Ok(())

@@ -196,6 +196,11 @@ pub(crate) fn stderr(output: &Output) -> String {
 
 /// Kills a process of ours on the host.
 pub(crate) fn kill(pid: u64) {
-    let status = Command::new("kill").args(["-9", &pid.to_string()]).status().expect("kill is there");
+    signal(pid, "KILL");
+}
+
+/// Sends a signal to a process of ours on the host; a small Debian has no kill but the shell's.
+pub(crate) fn signal(pid: u64, name: &str) {
+    let status = Command::new("sh").args(["-c", &format!("kill -{name} {pid}")]).status().expect("sh is there");
     assert!(status.success(), "kill {pid}");
 }
