@@ -16,7 +16,7 @@ use control::{Failure, FailureKind};
 use super::container::Container;
 use super::{Kernel, failure};
 use crate::error::Error;
-use crate::fs::{hostfd, tty};
+use crate::fs::{devpts, hostfd, tty};
 use crate::io::{IoDst, IoSrc};
 use crate::loader::Strings;
 use crate::mm::{Layout, MemLimits, MemoryManager, Randomness};
@@ -145,7 +145,7 @@ fn open_files(spec: &ProcessSpec, files: &mut Donated, limit: u64) -> Result<Arc
 }
 
 /// Joins the terminal that stands at file 0 and gives it to a visible process: as controlling terminal, and as its files 0
-/// to 2 (and for the first process as the container's console).
+/// to 2 (and for the first process as the container's console). It is a terminal of the container's /dev/pts, if there is one.
 pub(super) fn attach_terminal(
     task: &CurrentTask,
     spec: &ProcessSpec,
@@ -157,12 +157,14 @@ pub(super) fn attach_terminal(
     };
     let what = |e: Error| failure("cannot use the terminal", &e);
     let host = files.duplicate(input.file).map_err(|e| Failure::other(e.to_string()))?;
-    let tty = tty::console::join(host).map_err(what)?;
+    let find = |path: &[u8]| resolve(Caller::of(task), None, path, WalkFlags::FOLLOW);
+    let devpts = find(b"/dev/pts").ok().and_then(|dir| devpts::instance_at(dir.inode()));
+    let tty = tty::console::join(host, devpts, task).map_err(what)?;
     if first {
         task.group().container().set_console(Arc::clone(&tty));
     }
-    let path = resolve(Caller::of(task), None, b"/dev/console", WalkFlags::FOLLOW)
-        .unwrap_or_else(|_| anon::inode_path("/dev/console"));
+    let name = tty.number().map_or_else(|| "/dev/console".to_owned(), |number| format!("/dev/pts/{number}"));
+    let path = find(name.as_bytes()).unwrap_or_else(|_| anon::inode_path("/dev/console"));
     let file = File::new(tty::slave::open(&tty, task, OpenFlags::O_RDWR).map_err(what)?, path, OpenFlags::O_RDWR);
     for number in 0..3 {
         task.files().replace(number, Arc::clone(&file), false, 64).map_err(what)?;

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, channel};
 
 use serde_json::json;
 
-use super::support::{Bench, LIMIT, Outcome, stderr};
+use super::support::{Bench, LIMIT, Outcome, stderr, stdout, wait_until};
 
 /// The master of a container's terminal. What comes from it is read on a thread of its own.
 struct Master {
@@ -74,9 +74,9 @@ fn console_socket_gets_the_terminal() -> Outcome {
     let mut master = Master::receive(&listener)?;
     bench.detached(&["start", "x"]);
     master.expect("prompt# ")?;
-    master.send("stty size; echo 1$((1+1))3\n")?;
+    master.send("stty size; tty; echo 1$((1+1))3\n")?;
     let seen = master.expect("123")?;
-    assert!(seen.contains("33 77"), "{seen}");
+    assert!(seen.contains("33 77") && seen.contains("/dev/pts/0"), "{seen}");
     master.interrupt_a_program()?;
     master.send("exit 4\n")?;
     bench.wait_for("x", "stopped");
@@ -95,7 +95,13 @@ fn exec_has_a_terminal_of_its_own() -> Outcome {
     let mut master = Master::receive(&listener)?;
     master.expect("prompt# ")?;
     master.interrupt_a_program()?;
+    master.send("tty; ls /dev/pts; echo 1$((1+1))3\n")?;
+    let seen = master.expect("123")?;
+    assert!(seen.contains("/dev/pts/0\r\n") && seen.contains("ptmx"), "{seen}");
     master.send("exit\n")?;
+    drop(master);
+    // The number is free again once the engine has closed its end.
+    wait_until("the terminal to go", || stdout(&bench.call(&["exec", "x", "ls", "/dev/pts"])) == "ptmx\n");
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use abi::statfs::{DEVPTS_SUPER_MAGIC, Statfs};
 use abi::time::Timespec;
 use sync::Mutex;
 
-pub(crate) use self::node::open_ptmx;
+pub(crate) use self::node::{instance_at, open_ptmx};
 use self::node::{Node, Root};
 use crate::error::{Result, err};
 use crate::fs::tty::Tty;
@@ -79,6 +79,12 @@ impl Devpts {
     /// Opening `ptmx`: a new terminal; returns its master. ENOSPC if there are too many.
     pub fn open_master(&self, task: &CurrentTask) -> Result<Arc<dyn FileOps>> {
         let this = self.this.upgrade().ok_or(Errno::EIO)?;
+        Ok(Master::new(self.add_terminal(task)?, this))
+    }
+
+    /// A new terminal without a master in the sandbox, which whoever makes it removes. ENOSPC if there are too many.
+    pub fn add_terminal(&self, task: &CurrentTask) -> Result<Arc<Tty>> {
+        let this = self.this.upgrade().ok_or(Errno::EIO)?;
         let creds = task.creds();
         let mut terminals = self.terminals.lock();
         let free = (0..self.options.max).find(|n| !terminals.contains_key(n));
@@ -87,7 +93,7 @@ impl Devpts {
         let owner = (self.options.uid.unwrap_or(creds.fsuid), self.options.gid.unwrap_or(creds.fsgid));
         terminals.insert(number, Node::slave(&this, &tty, self.options.mode, owner));
         drop(terminals);
-        Ok(Master::new(tty, this))
+        Ok(tty)
     }
 
     /// The master is gone: so is the node.

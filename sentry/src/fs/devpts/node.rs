@@ -145,6 +145,12 @@ impl Root {
     }
 }
 
+/// The devpts whose root directory this is, if it is one.
+pub(crate) fn instance_at(dir: &Arc<dyn Inode>) -> Option<Arc<Devpts>> {
+    let root = (&**dir as &dyn std::any::Any).downcast_ref::<Root>()?;
+    root.instance().ok()
+}
+
 /// Opens a new terminal of the devpts whose root directory this is; `None` if it is not one.
 pub(crate) fn open_ptmx(dir: &Arc<dyn Inode>, task: &CurrentTask) -> Option<Result<Arc<dyn FileOps>>> {
     let root = (&**dir as &dyn std::any::Any).downcast_ref::<Root>()?;

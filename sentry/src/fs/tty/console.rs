@@ -5,6 +5,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 
 use abi::Errno;
@@ -15,7 +16,8 @@ use sync::{Parker, Wake};
 
 use super::{Tty, slave};
 use crate::error::{Result, err};
-use crate::fs::{device, devpts};
+use crate::fs::devpts::{self, Devpts};
+use crate::fs::device;
 use crate::task::CurrentTask;
 use crate::vfs::walk::{self, WalkFlags};
 use crate::vfs::{Caller, FileOps};
@@ -47,15 +49,24 @@ fn open(task: &CurrentTask, minor: u32, flags: OpenFlags) -> Result<Arc<dyn File
     }
 }
 
-/// A terminal whose keyboard and screen are a terminal of the host.
-pub fn join(host: OwnedFd) -> Result<Arc<Tty>> {
+/// A terminal whose keyboard and screen are a terminal of the host: one of this devpts, or one without a number.
+pub fn join(host: OwnedFd, devpts: Option<Arc<Devpts>>, task: &CurrentTask) -> Result<Arc<Tty>> {
     host::tty::make_raw(host.as_fd()).map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(0)))?;
-    let tty = Tty::new(None);
+    let tty = match &devpts {
+        Some(devpts) => devpts.add_terminal(task)?,
+        None => Tty::new(None),
+    };
+    tty.locked.store(false, Ordering::SeqCst);
     let host = Arc::new(host);
     update_size(&tty, &host);
     spawn("tty-in", {
         let (tty, host) = (Arc::clone(&tty), Arc::clone(&host));
-        move || keyboard(&tty, &host)
+        move || {
+            keyboard(&tty, &host);
+            if let Some(devpts) = devpts {
+                devpts.remove(&tty);
+            }
+        }
     })?;
     spawn("tty-out", {
         let (tty, host) = (Arc::clone(&tty), host);
