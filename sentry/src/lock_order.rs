@@ -66,6 +66,10 @@ lock_order! {
     SigHand,
     /// A task's own pending signals (`task::signal`).
     SigPending,
+    /// Whom a process traces (`task::ptrace`).
+    Tracees,
+    /// One tracee: its tracer, its stop (`task::ptrace`).
+    Ptrace,
     /// The threads of a process, and whether it is dying or in execve (`task::group`).
     Threads,
     /// A task's own fields that other tasks may read: credentials, name, namespaces (`task`).

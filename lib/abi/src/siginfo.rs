@@ -170,6 +170,11 @@ impl SigInfo {
         (self.fields[0] >> 32) as u32
     }
 
+    /// Sets [`SigInfo::pid`].
+    pub const fn set_pid(&mut self, pid: i32) {
+        self.fields[0] = pair(pid.cast_unsigned(), self.uid());
+    }
+
     /// `si_value`.
     #[must_use]
     pub const fn value(&self) -> u64 {

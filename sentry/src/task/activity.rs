@@ -16,6 +16,8 @@ pub enum Activity {
     Stopped = 3,
     /// It has exited.
     Dead = 4,
+    /// Stopped for its tracer.
+    Traced = 5,
 }
 
 /// An [`Activity`] that the task's thread sets and others read.
@@ -29,6 +31,7 @@ impl AtomicActivity {
             1 => Activity::Sleep,
             2 => Activity::Killable,
             3 => Activity::Stopped,
+            5 => Activity::Traced,
             _ => Activity::Dead,
         }
     }

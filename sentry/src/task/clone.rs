@@ -168,7 +168,9 @@ impl CurrentTask {
             false => None,
         };
         let vfork = flags.contains(CloneFlags::CLONE_VFORK).then(|| VforkDone::new(Arc::clone(&self.task)));
-        self.link(&task, &group, request)?;
+        let event = self.clone_event(flags, request.exit_signal.filter(|_| !thread));
+        let traced = event.is_some() || flags.contains(CloneFlags::CLONE_PTRACE);
+        self.link(&task, &group, request, traced)?;
         undo.keep();
 
         let number = pid.number_in(self.task.pid_ns());
@@ -194,12 +196,17 @@ impl CurrentTask {
             },
             set_child_tid: flags.contains(CloneFlags::CLONE_CHILD_SETTID).then_some(request.child_tid),
             resume: None,
+            stepping: false,
             exit: None,
             faults: crate::mm::FaultHistory::default(),
             vfork: vfork.clone(),
         });
+        if let Some(event) = event {
+            self.tell_clone(event, &pid);
+        }
         if let Some(vfork) = vfork {
             self.wait_for_vfork(&vfork);
+            self.tell_vfork_done(&pid);
         }
         Ok(number)
     }
@@ -251,8 +258,8 @@ impl CurrentTask {
     }
 
     /// Makes the task visible: from here on others see it, and it can only end as tasks do.
-    fn link(&self, task: &Arc<Task>, group: &Arc<ThreadGroup>, request: &CloneRequest) -> Result<()> {
-        let _tree = self.task.kernel.tree.lock();
+    fn link(&self, task: &Arc<Task>, group: &Arc<ThreadGroup>, request: &CloneRequest, traced: bool) -> Result<()> {
+        let tree = self.task.kernel.tree.lock();
         let own = &self.task.group;
         let thread = Arc::ptr_eq(own, group);
         if !thread && own.signals.exit_status().is_some() {
@@ -290,6 +297,10 @@ impl CurrentTask {
         }
         group.add_thread(task);
         pid.set_task(Some(Arc::clone(task)));
+        self.inherit_seccomp(task);
+        if traced {
+            self.inherit_tracer(task, &tree);
+        }
         if !thread {
             pid.set_group(Some(Arc::clone(group)));
         }

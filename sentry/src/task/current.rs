@@ -45,6 +45,8 @@ pub struct CurrentTask {
     pub(super) resume: Option<Resume>,
     /// Where CLONE_CHILD_SETTID wants the number, before the task runs first.
     pub(super) set_child_tid: Option<UserPtr<i32>>,
+    /// Application code runs a single step, by the trap flag that we set.
+    pub(super) stepping: bool,
     /// Set when the thread is to end.
     pub(super) exit: Option<WaitStatus>,
     /// The last page fault, to tell one that another thread resolved from one that is a signal.

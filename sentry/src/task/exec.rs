@@ -66,8 +66,11 @@ impl CurrentTask {
     /// execve(2), execveat(2). After `Ok` the task runs the new program.
     pub fn execve(&mut self, request: ExecRequest) -> Result<()> {
         let loaded = self.load(request)?;
+        let old = self.pid();
         self.end_other_threads()?;
-        self.become_program(loaded)
+        self.become_program(loaded)?;
+        self.tell_exec(&old);
+        Ok(())
     }
 
     /// Finds and loads the program. Nothing of the task is changed.
@@ -93,7 +96,11 @@ impl CurrentTask {
         if !Arc::ptr_eq(&file, &script) {
             deny_write = DenyWrite::claim(&**file.inode())?;
         }
-        let creds = exec_creds::for_exec(self.creds(), &program_file(&file)?, self.shares_directories())?;
+        let creds = exec_creds::for_exec(
+            self.creds(),
+            &program_file(&file)?,
+            self.shares_directories() || self.tracer_is_weak(),
+        )?;
         let image = program.load(&self.load_env(&creds))?;
         Ok(Loaded {
             image,
@@ -183,6 +190,9 @@ impl CurrentTask {
             threads.list.retain(|task| Arc::ptr_eq(task, self));
             threads.leader.replace(Arc::clone(self))
         };
+        if let Some(leader) = &old {
+            leader.forget_tracer();
+        }
         group.pid().set_task(Some(Arc::clone(self)));
         own.set_task(None);
         drop(tree);

@@ -56,6 +56,7 @@ impl CurrentTask {
         let task = Arc::clone(&self.task);
         let group = Arc::clone(task.group());
         let status = self.exit.unwrap_or_default();
+        self.tell_exit(status);
         if let Some(notice) = group.signals.detach(&task.signals) {
             group.report_job(notice);
         }
@@ -77,7 +78,7 @@ impl CurrentTask {
         }
         self.forget_shared();
         task.clocks.stop();
-        leave_tree(&task, last);
+        leave_tree(&task, last, status);
     }
 
     /// What must be done while the memory is still there: robust futexes, `clear_child_tid`, the vfork parent.
@@ -94,19 +95,21 @@ impl CurrentTask {
             let mut shared = self.task.shared.lock();
             (shared.mm.take(), shared.files.take(), shared.fs.take(), shared.namespaces.take(), shared.charge.take())
         };
+        self.task.drop_seccomp();
         drop(old);
         drop(self);
     }
 }
 
 /// The last part: under the tree's lock the thread leaves its process, and the last one makes it a zombie.
-fn leave_tree(task: &Arc<Task>, last: bool) {
+fn leave_tree(task: &Arc<Task>, last: bool, status: WaitStatus) {
     let group = task.group();
     let hand_over = {
         let tree = task.kernel().tree.lock();
         task.set_activity(Activity::Dead);
         group.usage.dead_threads.lock().add(&task.used());
-        let gone = group.forget_thread(task);
+        CurrentTask::give_up_tracees(task, &tree);
+        let gone = group.forget_thread(task, status);
         let deaths = group.orphans_of_thread(task);
         for child in deaths {
             child.send_parent_death_signals(task);
@@ -122,7 +125,7 @@ fn leave_tree(task: &Arc<Task>, last: bool) {
 impl ThreadGroup {
     /// Takes a thread that has ended off the list; the leader stays, as what a zombie looks like. Returns what is to be
     /// dropped without locks.
-    fn forget_thread(&self, task: &Arc<Task>) -> Option<Arc<Task>> {
+    fn forget_thread(&self, task: &Arc<Task>, status: WaitStatus) -> Option<Arc<Task>> {
         let leader = task.is_leader();
         let (waiter, gone) = {
             let mut threads = self.threads.lock();
@@ -130,7 +133,8 @@ impl ThreadGroup {
             let gone = at.filter(|_| !leader).map(|at| threads.list.swap_remove(at));
             (threads.execing.clone(), gone)
         };
-        if !leader {
+        // A tracer waits for each thread.
+        if !leader && !task.keep_for_tracer(status) {
             let pid = task.pid();
             pid.set_task(None);
             pid.exit_queue.notify(abi::poll::POLLIN | abi::poll::POLLHUP);
@@ -202,9 +206,37 @@ impl ThreadGroup {
             }
         }
         self.pid().exit_queue.notify(abi::poll::POLLIN);
+        if let Some(tracer) = self.leader().and_then(|leader| leader.tracer()) {
+            // The tracer first; the parent hears of it when the tracer has waited.
+            let own = self.parent().is_some_and(|parent| Arc::ptr_eq(&parent, tracer.group()));
+            let signal = if own { self.exit_signal() } else { Some(Signal::SIGCHLD) };
+            if let Some(signal) = signal {
+                tracer.group().send_signal(self.end_info(tracer.group(), status, signal));
+            }
+            tracer.group().child_queue.notify(abi::poll::POLLIN);
+        } else if self.tell_end(status) {
+            self.release(tree);
+        }
+    }
+
+    /// Its tracer is done with a process that has ended. Under `Tree`.
+    pub(super) fn end_of_tracing(self: &Arc<Self>, tree: &TreeGuard<'_>) {
+        let Some(status) = self.wait_status() else { return };
         if self.tell_end(status) {
             self.release(tree);
         }
+    }
+
+    /// SIGCHLD, or another signal, about its end.
+    fn end_info(&self, to: &ThreadGroup, status: WaitStatus, signal: Signal) -> SigInfo {
+        let (code, value) = match status.term_signal() {
+            Some(killer) if status.core_dumped() => (CLD_DUMPED, killer.number()),
+            Some(killer) => (CLD_KILLED, killer.number()),
+            None => (CLD_EXITED, status.exit_code().unwrap_or(0)),
+        };
+        let mut info = self.child_info(to, code, value);
+        info.si_signo = signal.number();
+        info
     }
 
     /// Gives the children to whoever adopts them.
@@ -244,6 +276,7 @@ impl ThreadGroup {
         }
         for zombie in zombies {
             if let Some(status) = zombie.wait_status()
+                && zombie.leader().is_none_or(|leader| !leader.is_traced())
                 && zombie.tell_end(status)
             {
                 zombie.release(tree);
@@ -276,14 +309,7 @@ impl ThreadGroup {
         let reaps_itself = exit_signal == Some(Signal::SIGCHLD) && (rules.ignored || rules.no_wait);
         let silent = exit_signal == Some(Signal::SIGCHLD) && rules.ignored;
         if let Some(signal) = exit_signal.filter(|_| !silent) {
-            let (code, value) = match status.term_signal() {
-                Some(killer) if status.core_dumped() => (CLD_DUMPED, killer.number()),
-                Some(killer) => (CLD_KILLED, killer.number()),
-                None => (CLD_EXITED, status.exit_code().unwrap_or(0)),
-            };
-            let mut info = self.child_info(&parent, code, value);
-            info.si_signo = signal.number();
-            parent.send_signal(info);
+            parent.send_signal(self.end_info(&parent, status, signal));
         }
         parent.child_queue.notify(abi::poll::POLLIN);
         reaps_itself
@@ -307,6 +333,9 @@ impl ThreadGroup {
             let mut threads = self.threads.lock();
             (threads.leader.take(), std::mem::take(&mut threads.list))
         };
+        if let Some(leader) = &leader {
+            leader.forget_tracer();
+        }
         self.pid().set_task(None);
         self.pid().set_group(None);
         self.pid().exit_queue.notify(abi::poll::POLLIN | abi::poll::POLLHUP);

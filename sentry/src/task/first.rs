@@ -85,6 +85,7 @@ impl CurrentTask {
             faults: Default::default(),
             resume: None,
             set_child_tid: None,
+            stepping: false,
             exit: None,
             vfork: None,
         })

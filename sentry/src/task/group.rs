@@ -45,6 +45,8 @@ pub struct ThreadGroup {
     pub timers: GroupTimers,
     limits: Limits,
     pub(super) usage: GroupUsage,
+    /// Whom its threads trace; changes under `Tree`.
+    pub(super) tracees: Mutex<Vec<Arc<Task>>, lock_order::Tracees>,
     /// Told when a child changes state.
     pub child_queue: WaitQueue,
     oom_score_adj: AtomicI32,
@@ -157,6 +159,7 @@ impl ThreadGroup {
             timers: GroupTimers::default(),
             limits: parts.limits,
             usage: GroupUsage::default(),
+            tracees: Mutex::default(),
             child_queue: WaitQueue::new(),
             oom_score_adj: AtomicI32::new(parts.oom_score_adj.0),
             oom_score_adj_min: AtomicI32::new(parts.oom_score_adj.1),

@@ -26,8 +26,10 @@ pub mod limits;
 pub mod namespaces;
 pub mod pid;
 pub mod pidfd;
+pub mod ptrace;
 pub mod run;
 pub mod sched;
+mod seccomp;
 pub mod session;
 mod set_caps;
 mod set_ids;
@@ -80,6 +82,8 @@ pub struct Task {
     activity: AtomicActivity,
     /// Its signal mask, pending signals, alternate stack.
     pub signals: Arc<TaskSignals>,
+    ptrace: ptrace::Tracee,
+    seccomp: seccomp::Seccomp,
     shared: Mutex<Shared, lock_order::Task>,
     clocks: TaskClocks,
     /// Counters.
@@ -123,6 +127,8 @@ pub enum TaskState {
     Uninterruptible,
     /// T
     Stopped,
+    /// t
+    Traced,
     /// Z
     Zombie,
     /// X
@@ -156,6 +162,8 @@ impl Task {
             tid: AtomicI32::new(parts.pid.number()),
             activity: AtomicActivity::default(),
             signals: parts.signals,
+            ptrace: ptrace::Tracee::default(),
+            seccomp: seccomp::Seccomp::default(),
             shared: Mutex::new(Shared {
                 comm: parts.comm,
                 pid: parts.pid,
@@ -336,6 +344,7 @@ impl Task {
             Activity::Sleep => TaskState::Sleeping,
             Activity::Killable => TaskState::Uninterruptible,
             Activity::Stopped => TaskState::Stopped,
+            Activity::Traced => TaskState::Traced,
             Activity::Dead if self.is_leader() && !self.group.is_released() => TaskState::Zombie,
             Activity::Dead => TaskState::Dead,
         }

@@ -13,7 +13,7 @@ use super::CurrentTask;
 use super::pid::Pid;
 use crate::error::{Result, err};
 use crate::user::UserPtr;
-use crate::vfs::{File, FileOps};
+use crate::vfs::{FdTable, File, FileOps};
 
 /// What is behind a pidfd.
 #[derive(Debug)]
@@ -83,17 +83,17 @@ impl FileOps for PidFd {
 
 /// The pidfd of a task that is being made: open already, closed again if the task does not come to be.
 #[derive(Debug)]
-pub(super) struct PendingFd<'a> {
-    task: &'a CurrentTask,
+pub(super) struct PendingFd {
+    files: Arc<FdTable>,
     fd: Option<i32>,
 }
 
-impl<'a> PendingFd<'a> {
-    pub(super) fn new(task: &'a CurrentTask, pid: &Arc<Pid>, thread: bool, at: UserPtr<i32>) -> Result<Self> {
+impl PendingFd {
+    pub(super) fn new(task: &CurrentTask, pid: &Arc<Pid>, thread: bool, at: UserPtr<i32>) -> Result<Self> {
         let file = PidFd::open(Arc::clone(pid), thread, OpenFlags::empty());
         let limit = task.group().limits().soft(Resource::RLIMIT_NOFILE);
         let fd = task.files().add(file, true, limit)?;
-        let pending = Self { task, fd: Some(fd) };
+        let pending = Self { files: Arc::clone(task.files()), fd: Some(fd) };
         task.mm().write(at, &fd)?;
         Ok(pending)
     }
@@ -103,10 +103,10 @@ impl<'a> PendingFd<'a> {
     }
 }
 
-impl Drop for PendingFd<'_> {
+impl Drop for PendingFd {
     fn drop(&mut self) {
-        if let Some(file) = self.fd.take().and_then(|fd| self.task.files().remove(fd).ok()) {
-            let _ = file.close(self.task.files());
+        if let Some(file) = self.fd.take().and_then(|fd| self.files.remove(fd).ok()) {
+            let _ = file.close(&self.files);
         }
     }
 }

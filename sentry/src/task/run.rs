@@ -9,6 +9,7 @@ use abi::{Errno, UserAddr};
 use platform::{Access, Event, PlatformError, Resume, SyscallArgs};
 
 use super::activity::Activity;
+use super::ptrace::Watch;
 use super::signal::Death;
 use super::{CurrentTask, vsyscall};
 use crate::error::SysResult;
@@ -75,11 +76,18 @@ impl CurrentTask {
                 }
             });
         }
+        let resume = match self.task.ptrace.watch.has(Watch::STEP | Watch::DIRTY) {
+            true => self.prepare_run(resume),
+            false => resume,
+        };
         self.task.kernel().vdso.refresh();
         self.task.clocks.pause();
         let event = self.context.run(self.mm.address_space(), resume);
         self.task.clocks.resume();
         self.task.attention().leave_app();
+        if self.stepping {
+            self.end_step();
+        }
         match event {
             Ok(Event::Syscall(args)) => RunState::Syscall(args),
             Ok(Event::Fault { addr, access }) => self.fault(addr, access),
@@ -109,11 +117,15 @@ impl CurrentTask {
     }
 
     fn make_call(&mut self, args: SyscallArgs) -> RunState {
+        if self.task.ptrace.watch.has(Watch::CALLS | Watch::EMULATE | Watch::STEP | Watch::SECCOMP) {
+            let call = self.watched_call(&args);
+            return if self.exit.is_some() { RunState::Exit } else { RunState::GoOn(call) };
+        }
         let result = self.dispatch(&args);
         if self.exit.is_some() { RunState::Exit } else { RunState::GoOn(Some((args, result))) }
     }
 
-    fn dispatch(&mut self, args: &SyscallArgs) -> SysResult {
+    pub(super) fn dispatch(&mut self, args: &SyscallArgs) -> SysResult {
         let kernel = self.task.kernel();
         let row = if args.compat { None } else { kernel.syscalls.get(args.nr).copied() };
         match row {

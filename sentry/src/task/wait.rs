@@ -9,8 +9,9 @@ use abi::wait::{WaitOptions, WaitStatus};
 
 use super::group::JobReport;
 use super::pid::Pid;
+use super::tree::TreeGuard;
 use super::usage::Usage;
-use super::{CurrentTask, ThreadGroup};
+use super::{CurrentTask, Task, ThreadGroup};
 use crate::error::{Result, err};
 
 /// Which children.
@@ -35,6 +36,8 @@ pub struct Waited {
     pub status: WaitStatus,
     /// Whether it stopped or continued rather than ended.
     pub job: Option<JobReport>,
+    /// Whether it is a tracee that stopped for its tracer, the caller.
+    pub trapped: bool,
     /// What it and the children it waited for have used.
     pub usage: Usage,
 }
@@ -59,8 +62,14 @@ impl CurrentTask {
                 continue;
             }
             any = true;
+            let tracer = child.leader().filter(|leader| leader.is_traced()).and_then(|leader| leader.tracer());
+            if tracer.as_ref().is_some_and(|tracer| Arc::ptr_eq(tracer.group(), &self.task.group)) {
+                // It is among the tracees too.
+                continue;
+            }
             if let Some(status) = child.wait_status() {
-                if !options.contains(WaitOptions::WEXITED) {
+                // Another's tracee ends for its tracer first.
+                if !options.contains(WaitOptions::WEXITED) || tracer.is_some() {
                     continue;
                 }
                 let waited = self.describe(&child, status, None);
@@ -74,7 +83,63 @@ impl CurrentTask {
                 return Ok(Some(self.describe(&child, job.wait_status(), Some(job))));
             }
         }
+        let tracees = self.task.group.tracees.lock().clone();
+        for tracee in tracees {
+            if !self.may_attend(&tracee, which, options) {
+                continue;
+            }
+            any = true;
+            if let Some(waited) = self.attend(&tracee, options, &tree) {
+                return Ok(Some(waited));
+            }
+        }
         if any { Ok(None) } else { err(Errno::ECHILD) }
+    }
+
+    /// Whether a wait is for this tracee; what it would send at its end does not matter.
+    fn may_attend(&self, tracee: &Arc<Task>, which: &WaitFor, options: WaitOptions) -> bool {
+        let chosen = match which {
+            WaitFor::Any => true,
+            WaitFor::Pid(pid) => Arc::ptr_eq(&tracee.pid(), pid),
+            WaitFor::ProcessGroup(pid) => tracee.group().process_group().is_some_and(|pg| Arc::ptr_eq(pg.pid(), pid)),
+        };
+        chosen && (!options.contains(WaitOptions::__WNOTHREAD) || tracee.is_traced_by(&self.task))
+    }
+
+    /// What a tracee has to report.
+    fn attend(&self, tracee: &Arc<Task>, options: WaitOptions, tree: &TreeGuard<'_>) -> Option<Waited> {
+        let group = tracee.group();
+        let peek = options.contains(WaitOptions::WNOWAIT);
+        let own_child = group.parent().is_some_and(|parent| Arc::ptr_eq(&parent, &self.task.group));
+        let whole = group.wait_status().filter(|_| tracee.is_leader());
+        if let Some(status) = whole.or_else(|| tracee.ended_for_tracer()) {
+            if !options.contains(WaitOptions::WEXITED) {
+                return None;
+            }
+            let mut waited = self.describe(group, status, None);
+            waited.pid = tracee.tid_in(self.task.pid_ns());
+            if !peek && whole.is_none() {
+                tracee.release_thread();
+            } else if !peek {
+                tracee.forget_tracer();
+                if own_child {
+                    self.task.group.usage.children.lock().add(&waited.usage);
+                    group.release(tree);
+                } else {
+                    group.end_of_tracing(tree);
+                }
+            }
+            return Some(waited);
+        }
+        if let Some(status) = tracee.take_stop(peek) {
+            let mut waited = self.describe(group, status, None);
+            waited.pid = tracee.tid_in(self.task.pid_ns());
+            waited.trapped = true;
+            return Some(waited);
+        }
+        let continued = options & (WaitOptions::WCONTINUED | WaitOptions::WNOWAIT);
+        let job = take_job_report(group, continued).filter(|_| own_child && tracee.is_leader())?;
+        Some(self.describe(group, job.wait_status(), Some(job)))
     }
 
     fn may_wait(&self, child: &ThreadGroup, which: &WaitFor, options: WaitOptions) -> bool {
@@ -99,6 +164,7 @@ impl CurrentTask {
             uid: child.leader().map_or(0, |leader| leader.creds().uid),
             status,
             job,
+            trapped: false,
             usage,
         }
     }

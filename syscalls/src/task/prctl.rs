@@ -103,7 +103,8 @@ pub(crate) fn prctl(task: &mut CurrentTask, option: u32, arg2: u64, arg3: u64, a
             unused(&[arg2, arg3, arg4, arg5])?;
             Ok(low(PR_MCE_KILL_DEFAULT).cast_signed())
         }
-        PR_GET_SECCOMP => Ok(0),
+        PR_GET_SECCOMP => Ok(task.seccomp_mode().cast_signed()),
+        PR_SET_SECCOMP => done(super::seccomp::set_mode(task, arg2, UserPtr::new(UserAddr(arg3)))),
         PR_SET_THP_DISABLE => {
             unused(&[arg3, arg4, arg5])?;
             task.group().set_thp_disabled(arg2 != 0);

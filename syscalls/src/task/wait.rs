@@ -2,7 +2,7 @@
 
 use abi::Errno;
 use abi::resource::Rusage;
-use abi::siginfo::{CLD_CONTINUED, CLD_DUMPED, CLD_EXITED, CLD_KILLED, CLD_STOPPED, SigInfo};
+use abi::siginfo::{CLD_CONTINUED, CLD_DUMPED, CLD_EXITED, CLD_KILLED, CLD_STOPPED, CLD_TRAPPED, SigInfo};
 use abi::signal::Signal;
 use abi::wait::{P_ALL, P_PGID, P_PID, P_PIDFD, WaitOptions};
 use sentry::error::{Result, err};
@@ -124,6 +124,10 @@ impl ChildInfo {
 }
 
 fn child_info(task: &CurrentTask, waited: &Waited) -> SigInfo {
+    if waited.trapped {
+        let uid = task.creds().user_ns.show_uid(waited.uid);
+        return SigInfo::child(CLD_TRAPPED, waited.pid, uid, waited.status.0 >> 8, 0, 0);
+    }
     let (code, status) = match (waited.job, waited.status.term_signal()) {
         (Some(JobReport::Stopped(signal)), _) => (CLD_STOPPED, signal.number()),
         (Some(JobReport::Continued), _) => (CLD_CONTINUED, Signal::SIGCONT.number()),

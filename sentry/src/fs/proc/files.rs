@@ -21,6 +21,8 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry { name: "mountstats", kind: Kind::Private(mountstats) },
     Entry { name: "cgroup", kind: Kind::Text(|_, _| Ok(b"0::/\n".to_vec())) },
     Entry { name: "io", kind: Kind::Private(io) },
+    Entry { name: "syscall", kind: Kind::Private(syscall) },
+    Entry { name: "stack", kind: Kind::Private(stack) },
     Entry { name: "wchan", kind: Kind::Text(|_, _| Ok(b"0".to_vec())) },
     Entry {
         name: "personality",
@@ -37,6 +39,30 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry { name: "gid_map", kind: Kind::Writable(0o644, gid_map, |s, t, b| set_map(s, t, b, IdKind::Group)) },
     Entry { name: "setgroups", kind: Kind::Writable(0o644, setgroups, set_setgroups) },
 ];
+
+/// The call that a task is in; known of one that is stopped for its tracer.
+fn syscall(subject: &Subject, reader: &CurrentTask) -> Result<Vec<u8>> {
+    if !reader.may_attach(&subject.task) {
+        return err(Errno::EPERM);
+    }
+    let text = match subject.task.stopped_in() {
+        None => "running\n".to_owned(),
+        Some((regs, None)) => format!("-1 {:#x} {:#x}\n", regs.rsp, regs.rip),
+        Some((regs, Some(call))) => {
+            let args: String = call.args.iter().map(|arg| format!("{arg:#x} ")).collect();
+            format!("{} {args}{:#x} {:#x}\n", call.nr, regs.rsp, regs.rip)
+        }
+    };
+    Ok(text.into_bytes())
+}
+
+/// There is no kernel stack to show.
+fn stack(subject: &Subject, reader: &CurrentTask) -> Result<Vec<u8>> {
+    if !reader.may_attach(&subject.task) || !reader.creds().has_in(Cap::CAP_SYS_ADMIN, &reader.kernel().root_user_ns) {
+        return err(Errno::EACCES);
+    }
+    Ok(Vec::new())
+}
 
 fn limits(subject: &Subject, _: &CurrentTask) -> Result<Vec<u8>> {
     let shown = |value: u64| if value == RLIM_INFINITY { "unlimited".to_owned() } else { value.to_string() };

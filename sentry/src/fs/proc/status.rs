@@ -31,6 +31,7 @@ const fn state_name(state: TaskState) -> (char, &'static str) {
         TaskState::Sleeping => ('S', "sleeping"),
         TaskState::Uninterruptible => ('D', "disk sleep"),
         TaskState::Stopped => ('T', "stopped"),
+        TaskState::Traced => ('t', "tracing stop"),
         TaskState::Zombie => ('Z', "zombie"),
         TaskState::Dead => ('X', "dead"),
     }
@@ -57,7 +58,7 @@ fn status(subject: &Subject, reader: &CurrentTask) -> Result<Vec<u8>> {
     let user_ns: &UserNamespace = &reader.creds().user_ns;
     let (letter, word) = state_name(task.state());
     let umask = task.fs().map_or(0, |fs| fs.umask());
-    let tracer = 0;
+    let tracer = task.tracer().map_or(0, |tracer| tracer.tid_in(ns));
     let mut out = String::with_capacity(1536);
     let mut name = String::new();
     for byte in task.comm().as_bytes() {
@@ -116,13 +117,15 @@ fn status(subject: &Subject, reader: &CurrentTask) -> Result<Vec<u8>> {
     let cpus = reader.kernel().cpus;
     let _ = write!(
         out,
-        "CapInh:\t{:016x}\nCapPrm:\t{:016x}\nCapEff:\t{:016x}\nCapBnd:\t{:016x}\nCapAmb:\t{:016x}\nNoNewPrivs:\t{}\nSeccomp:\t0\nSeccomp_filters:\t0\nSpeculation_Store_Bypass:\tvulnerable\nSpeculationIndirectBranch:\tconditional enabled\n",
+        "CapInh:\t{:016x}\nCapPrm:\t{:016x}\nCapEff:\t{:016x}\nCapBnd:\t{:016x}\nCapAmb:\t{:016x}\nNoNewPrivs:\t{}\nSeccomp:\t{}\nSeccomp_filters:\t{}\nSpeculation_Store_Bypass:\tvulnerable\nSpeculationIndirectBranch:\tconditional enabled\n",
         creds.inheritable.bits(),
         creds.permitted.bits(),
         creds.effective.bits(),
         creds.bounding.bits(),
         creds.ambient.bits(),
         u8::from(creds.no_new_privs),
+        task.seccomp_mode(),
+        task.seccomp_filters(),
     );
     let affinity = task.sched.get().affinity;
     let _ = write!(

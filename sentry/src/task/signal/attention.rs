@@ -27,8 +27,10 @@ impl Attention {
     pub const KILL: u32 = 4;
     /// Something else to look after before application code goes on, that does not end a wait.
     pub const WORK: u32 = 8;
+    /// The task is to stop for its tracer.
+    pub const TRAP: u32 = 16;
     /// What ends a wait.
-    const INTERRUPT: u32 = Self::SIGNAL | Self::STOP | Self::KILL;
+    const INTERRUPT: u32 = Self::SIGNAL | Self::STOP | Self::KILL | Self::TRAP;
 
     /// Of a new task, with nothing to attend to.
     #[must_use]

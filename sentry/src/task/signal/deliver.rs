@@ -50,12 +50,15 @@ impl CurrentTask {
         let mut resume = self.resume.take();
         let mut call = if resume.is_some() { None } else { call };
         loop {
-            self.attention().clear(Attention::WORK);
-            match self.next_signal() {
+            if self.attention().take(Attention::WORK) {
+                self.note_seccomp();
+            }
+            match self.next_signal(&mut call) {
                 Next::Die(status) => return Err(Death(status)),
                 Next::Handle(taken, action) => {
                     self.handle(&taken, &action, call.take())?;
                     resume = Some(Resume::Regs);
+                    self.step_into_handler();
                 }
                 Next::Nothing => {
                     if let Some(call) = call.take() {
@@ -126,8 +129,9 @@ impl CurrentTask {
     }
 
     /// Takes signals until one is to be handled or kills, or none is left; stops in between.
-    fn next_signal(&self) -> Next {
-        let (group, me) = (self.group(), &self.signals);
+    fn next_signal(&mut self, call: &mut Option<Call>) -> Next {
+        let task = Arc::clone(&self.task);
+        let (group, me) = (task.group(), &task.signals);
         loop {
             if let Some(notice) = group.signals.take_untold() {
                 group.report_job(notice);
@@ -137,13 +141,35 @@ impl CurrentTask {
                 return Next::Die(group.signals.exit_status().unwrap_or(WaitStatus::exited(0)));
             }
             if let Joined::Stopped(notice) = group.signals.join_stop(me) {
-                if let Some(notice) = notice {
+                if let Some(notice) = notice
+                    && (!me.is_traced() || task.is_traced_by_stranger())
+                {
                     group.report_job(notice);
                 }
-                self.sleep_stopped();
+                if me.is_traced() {
+                    self.stop_in_group(call);
+                } else {
+                    self.sleep_stopped();
+                }
                 continue;
             }
-            let Some((taken, action, rules)) = group.signals.take_next(me) else { return Next::Nothing };
+            if me.attention().take(Attention::TRAP) {
+                if me.is_traced() {
+                    self.stop_in_group(call);
+                }
+                continue;
+            }
+            let Some((mut taken, mut action, rules)) = group.signals.take_next(me) else { return Next::Nothing };
+            if me.is_traced() && taken.signal != Signal::SIGKILL {
+                match self.show_signal(taken, call) {
+                    Some(left) => taken = left,
+                    None => continue,
+                }
+                if me.attention().killed() {
+                    continue;
+                }
+                action = group.signals.action_for(taken.signal);
+            }
             let signal = taken.signal;
             if action.handler == SIG_IGN {
                 continue;
@@ -185,6 +211,9 @@ impl CurrentTask {
                 self.group().signals.end_stop(&self.signals);
                 break;
             }
+            if self.attention().has(Attention::TRAP) {
+                break;
+            }
             self.parker().park(None);
         }
         self.set_activity(Activity::Run);
@@ -222,11 +251,20 @@ impl GroupSignals {
         }
         let taken = self.with_state(|state| {
             let taken = state.dequeue(me, me.blocked())?;
-            let action = state.actions.take_for_delivery(taken.signal);
+            // What a tracer makes of the signal comes first.
+            let action = match me.is_traced() {
+                true => state.actions.get(taken.signal),
+                false => state.actions.take_for_delivery(taken.signal),
+            };
             Some((taken, action, Rules { protected: state.protected, undone: state.stop.undone() }))
         });
         self.recalculate(me);
         taken
+    }
+
+    /// The action of a signal that is delivered now.
+    fn action_for(&self, signal: Signal) -> SigAction {
+        self.peek().actions.take_for_delivery(signal)
     }
 
     /// Starts a group stop for a signal that was taken when `undone` was read; SIGCONT since then makes it void.

@@ -18,6 +18,11 @@ impl CurrentTask {
         self.force(info, false);
     }
 
+    /// As [`Self::force_signal`], and no handler runs.
+    pub(in crate::task) fn force_fatal(&mut self, info: SigInfo) {
+        self.force(info, true);
+    }
+
     /// As [`Self::force_signal`]; `fatal`: even a handler does not run.
     pub(super) fn force(&mut self, info: SigInfo, fatal: bool) {
         let Some(signal) = info.signal() else { return };

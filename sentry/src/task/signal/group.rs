@@ -180,6 +180,21 @@ impl GroupSignals {
         }
     }
 
+    /// What signals in a queue carry, the oldest first: of the process, or of one thread.
+    pub(in crate::task) fn queued_infos(
+        &self,
+        thread: &TaskSignals,
+        shared: bool,
+        from: usize,
+        count: usize,
+    ) -> Vec<abi::siginfo::SigInfo> {
+        let state = self.peek();
+        match shared {
+            true => state.pending.infos(from, count),
+            false => thread.with_pending(|pending| pending.infos(from, count)),
+        }
+    }
+
     /// Begins the end of the process with `status` and kills its other threads. Returns the status that counts: that of
     /// whoever came first.
     pub fn begin_exit(&self, me: Option<&TaskSignals>, status: WaitStatus) -> WaitStatus {

@@ -88,6 +88,12 @@ impl Pending {
         self.drop_bit_of(entry.signal);
     }
 
+    /// What signals carry, the oldest first.
+    #[must_use]
+    pub fn infos(&self, from: usize, count: usize) -> Vec<SigInfo> {
+        self.queue.iter().skip(from).take(count).map(|entry| entry.info).collect()
+    }
+
     /// Whether the signal of this timer is there.
     #[must_use]
     pub fn has_timer(&self, timer: &Arc<dyn TimerSignal>) -> bool {

@@ -106,7 +106,9 @@ impl State {
 
     fn is_ignored(&self, signal: Signal, thread: Option<&Arc<TaskSignals>>, from_outside: bool) -> bool {
         // A blocked signal stays: by the time it is unblocked there may be a handler.
-        if thread.or_else(|| self.members.first()).is_some_and(|t| t.holds_back(signal)) {
+        // And a tracer sees them all.
+        let seen = |t: &Arc<TaskSignals>| t.holds_back(signal) || t.is_traced() && signal != Signal::SIGKILL;
+        if thread.or_else(|| self.members.first()).is_some_and(seen) {
             return false;
         }
         let action = self.actions.get(signal);
@@ -128,7 +130,8 @@ impl State {
         // A core dump shows the thread that took the signal, so those are left to it.
         let ends = action::is_fatal(&self.actions.get(signal), signal)
             && signal.default_action() == DefaultAction::Terminate
-            && !chosen.real_blocked().contains(signal);
+            && !chosen.real_blocked().contains(signal)
+            && (signal == Signal::SIGKILL || !chosen.is_traced());
         if ends {
             self.begin_exit(None, WaitStatus::signaled(signal, false));
         } else {

@@ -91,6 +91,9 @@ impl State {
         for member in &self.members {
             member.attention().clear(Attention::STOP);
             member.set_stopped(false);
+            if member.is_seized() {
+                member.attention().raise(Attention::TRAP);
+            }
             if self.stop.untold.is_some() {
                 member.attention().raise(Attention::WORK | Attention::SIGNAL);
             }
@@ -122,9 +125,29 @@ impl GroupSignals {
     }
 
     /// The calling thread was killed in its sleep.
-    pub(super) fn end_stop(&self, me: &TaskSignals) {
+    pub(in crate::task) fn end_stop(&self, me: &TaskSignals) {
         let _state = self.peek();
         me.set_stopped(false);
+    }
+
+    /// The signal of the group stop that is on.
+    pub(in crate::task) fn stop_signal(&self) -> Option<Signal> {
+        self.peek().stop.signal
+    }
+
+    /// A thread is not traced any more: it sleeps like the others if the group is stopped.
+    pub(in crate::task) fn join_again(&self, thread: &TaskSignals) {
+        let mut state = self.peek();
+        thread.attention().clear(Attention::TRAP);
+        if state.stop.signal.is_none() || state.is_dying() || thread.is_exiting() {
+            return;
+        }
+        if !thread.attention().has(Attention::STOP) {
+            if !state.stop.complete {
+                state.stop.missing += 1;
+            }
+            thread.attention().raise(Attention::STOP);
+        }
     }
 
     /// What the parent has not been told yet.

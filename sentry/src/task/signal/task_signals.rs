@@ -25,6 +25,10 @@ pub struct TaskSignals {
     exiting: AtomicBool,
     /// The task has joined a group stop. Under the group's lock.
     stopped: AtomicBool,
+    /// Somebody traces the task: no signal is ignored, and none ends it at once.
+    traced: AtomicBool,
+    /// It was seized (PTRACE_SEIZE).
+    seized: AtomicBool,
 }
 
 impl TaskSignals {
@@ -39,6 +43,8 @@ impl TaskSignals {
             pending: Mutex::new(Pending::default()),
             exiting: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
+            traced: AtomicBool::new(false),
+            seized: AtomicBool::new(false),
         })
     }
 
@@ -64,6 +70,29 @@ impl TaskSignals {
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::SeqCst)
+    }
+
+    /// Whether somebody traces it.
+    #[must_use]
+    pub fn is_traced(&self) -> bool {
+        self.traced.load(Ordering::Acquire)
+    }
+
+    /// Whether its tracer seized it.
+    #[must_use]
+    pub fn is_seized(&self) -> bool {
+        self.seized.load(Ordering::Acquire)
+    }
+
+    pub(in crate::task) fn set_traced(&self, traced: bool, seized: bool) {
+        self.seized.store(seized, Ordering::Release);
+        self.traced.store(traced, Ordering::Release);
+    }
+
+    /// A signal that a task has from its start.
+    pub(in crate::task) fn mark_pending(&self, signal: Signal) {
+        self.with_pending(|pending| pending.mark(signal));
+        self.attention.note(Attention::SIGNAL);
     }
 
     /// Whether `signal` waits for its handler to be known: it is blocked, so it must not be thrown away as ignored.
