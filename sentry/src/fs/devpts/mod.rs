@@ -12,8 +12,8 @@ use abi::statfs::{DEVPTS_SUPER_MAGIC, Statfs};
 use abi::time::Timespec;
 use sync::Mutex;
 
-pub(crate) use self::node::{instance_at, open_ptmx};
 use self::node::{Node, Root};
+pub(crate) use self::node::{instance_at, open_ptmx};
 use crate::error::{Result, err};
 use crate::fs::tty::Tty;
 use crate::fs::tty::master::Master;

@@ -16,8 +16,8 @@ use sync::{Parker, Wake};
 
 use super::{Tty, slave};
 use crate::error::{Result, err};
-use crate::fs::devpts::{self, Devpts};
 use crate::fs::device;
+use crate::fs::devpts::{self, Devpts};
 use crate::task::CurrentTask;
 use crate::vfs::walk::{self, WalkFlags};
 use crate::vfs::{Caller, FileOps};
