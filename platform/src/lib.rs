@@ -12,6 +12,10 @@ mod event;
 pub mod fake;
 pub mod ptrace;
 mod regs;
+mod stub;
+pub mod systrap;
+#[cfg(test)]
+mod tests;
 mod traits;
 
 pub use cpu::CpuMeter;

@@ -74,6 +74,9 @@ pub(crate) struct Switches {
 pub(crate) enum Platform {
     Ptrace,
     Systrap,
+    /// As systrap does on hosts without synchronous notifications; for tests.
+    #[value(hide = true)]
+    SystrapFutex,
     Kvm,
 }
 

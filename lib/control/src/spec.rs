@@ -43,6 +43,8 @@ pub enum PlatformKind {
     Ptrace,
     /// seccomp user notification.
     Systrap,
+    /// The same without notifications, as on hosts that lack them.
+    SystrapFutex,
     /// `/dev/kvm`.
     Kvm,
 }

@@ -34,10 +34,10 @@ pub fn kill(pid: i32, signal: i32) -> Result<(), Errno> {
     Ok(())
 }
 
-/// tgkill(2) of the first thread of a process.
-pub fn signal_leader(pid: i32, signal: i32) -> Result<(), Errno> {
+/// tgkill(2).
+pub fn signal_thread(pid: i32, tid: i32, signal: i32) -> Result<(), Errno> {
     // SAFETY: no memory is involved.
-    cvt(unsafe { libc::syscall(libc::SYS_tgkill, pid, pid, signal) })?;
+    cvt(unsafe { libc::syscall(libc::SYS_tgkill, pid, tid, signal) })?;
     Ok(())
 }
 

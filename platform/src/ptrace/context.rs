@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use super::control::Control;
 use super::space::{self, PtraceSpace, Reservation, Space};
 use super::tracee::Tracee;
-use super::{Host, sanitise, stop};
+use super::{Host, stop};
 use crate::cpu::{CpuMeter, HostThreads};
 use crate::event::Event;
 use crate::regs::{FpuState, Regs};
+use crate::stub::control::Control;
+use crate::stub::sanitise;
 use crate::traits::{AddressSpace, Context, Interrupter, PlatformError, Resume, Sharing};
 
 #[derive(Debug)]

@@ -1,11 +1,11 @@
 //! Application code in stub processes that the sentry traces; works wherever ptrace(2) does.
 //!
 //! - [`text`]: the few instructions that run in a stub besides application code.
-//! - [`zygote`]: the process that stubs are cloned from.
-//! - [`memory`]: the host memory of one application address space, with its parked stubs; [`pool`] keeps some ready.
+//! - [`memory`]: the host memory of one application address space, with its parked stubs.
 //! - [`tracee`]: a stub while a thread traces it. [`stop`] says what its stops mean, [`placement`] keeps the two together.
-//! - [`space`]: [`crate::AddressSpace`], over a [`queue`] of changes. [`context`]: [`crate::Context`]. [`control`]: how
-//!   other threads reach a running context.
+//! - [`space`]: [`crate::AddressSpace`], [`context`]: [`crate::Context`].
+//!
+//! Neighbours: [`crate::stub`] has what other platforms need as well.
 //!
 //! Who traces whom: each context has a stub of its own, traced by the thread that runs it, from its first `run` to
 //! `detach` or drop. The contexts of an address space have stubs that share memory. See docs/decisions/0002.
@@ -14,36 +14,26 @@
 //! tracee (never for another thread) while it holds the space state; it holds none of them while application code runs.
 
 mod context;
-mod control;
 mod fpu;
 mod memory;
 mod placement;
-mod pool;
-mod queue;
-mod ranges;
-mod sanitise;
 mod space;
 mod stop;
 mod text;
 mod tracee;
-mod zygote;
-
-#[cfg(test)]
-mod tests;
 
 use std::sync::Arc;
 
-use abi::{Errno, UserAddr, UserRange};
+use abi::{UserAddr, UserRange};
 
 use self::context::PtraceContext;
 use self::fpu::FpuFormat;
-use self::pool::Pool;
+use self::memory::NoPlan;
 use self::space::PtraceSpace;
 use self::tracee::Tracee;
+use crate::stub::host_error;
+use crate::stub::pool::Pool;
 use crate::traits::{AddressSpace, Context, Platform, PlatformError};
-
-/// The signal that takes a stub out of application code. Who is not traced ignores it by default.
-const KICK: i32 = libc::SIGURG;
 
 /// Linux gives nobody less than this to map, unless the administrator says so.
 const USER_START: UserAddr = UserAddr(0x1_0000);
@@ -57,7 +47,7 @@ pub struct Ptrace {
 /// What all spaces and contexts need.
 #[derive(Debug)]
 struct Host {
-    pool: Pool,
+    pool: Pool<NoPlan>,
     fpu: FpuFormat,
 }
 
@@ -68,7 +58,7 @@ impl Ptrace {
     /// namespaces that the sentry keeps: stubs share the first and are traceable because they have the same of the others.
     pub fn new() -> Result<Self, PlatformError> {
         host::child::silence_stops().map_err(|errno| host_error("sigaction", errno))?;
-        let pool = Pool::new()?;
+        let pool = Pool::new(NoPlan, text::bytes())?;
         let memory = pool.take()?;
         let stub = memory.unpark().ok_or_else(|| PlatformError::Unavailable("no stub to test".into()))?;
         let tracee = Tracee::attach_unbound(stub, &memory)?;
@@ -95,8 +85,4 @@ impl Platform for Ptrace {
     fn user_range(&self) -> UserRange {
         UserRange::between(USER_START, text::user_end())
     }
-}
-
-const fn host_error(what: &'static str, errno: Errno) -> PlatformError {
-    PlatformError::Host { what, errno }
 }

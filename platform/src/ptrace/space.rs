@@ -13,11 +13,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use abi::Errno;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use super::control::Control;
 use super::memory::Memory;
-use super::queue::{self, Queue};
 use super::tracee::Tracee;
-use super::{Host, host_error};
+use super::{Host, text};
+use crate::stub::control::Control;
+use crate::stub::host_error;
+use crate::stub::queue::{self, Queue};
 use crate::traits::{AddressSpace, MapOp, PlatformError};
 
 /// What the sentry holds.
@@ -74,7 +75,7 @@ impl PtraceSpace {
     pub(super) fn new(host: &Arc<Host>) -> Self {
         let state = State {
             life: Life::Unborn,
-            queue: Queue::default(),
+            queue: Queue::new(text::user_end()),
             failed: None,
             users: 0,
             inside: Vec::new(),
@@ -207,7 +208,7 @@ impl Space {
         let joined = self.find_stub(&mut state, reserved, spare);
         match joined {
             Ok(tracee) => {
-                control.set_stub(Some(tracee.tid()));
+                control.set_stub(Some((tracee.tid(), tracee.tid())));
                 state.inside.push(Arc::clone(control));
                 let entry = (Arc::as_ptr(self), Arc::clone(&tracee));
                 let _ = OWN.try_with(|own| own.borrow_mut().push(entry));
@@ -297,7 +298,7 @@ impl Space {
         state.inside.retain(|other| !Arc::ptr_eq(other, control));
         if state.user_left() {
             drop(state);
-            let empty = tracee.is_ours() && matches!(tracee.batch(&[queue::unmap_all()]), Ok(Ok(())));
+            let empty = tracee.is_ours() && matches!(tracee.batch(&[queue::unmap_all(text::user_end())]), Ok(Ok(())));
             if !empty {
                 tracee.kill();
             }
@@ -341,7 +342,7 @@ impl State {
         let last = self.users == 0;
         if last {
             self.life = Life::Dead;
-            self.queue = Queue::default();
+            self.queue = Queue::new(text::user_end());
         }
         last
     }

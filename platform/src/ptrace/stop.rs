@@ -4,8 +4,8 @@ use abi::UserAddr;
 use host::ptrace::{self, StopSignal};
 
 use super::tracee::Tracee;
-use super::{KICK, host_error};
 use crate::event::{Access, Event, Exception, SyscallArgs};
+use crate::stub::{KICK, host_error};
 use crate::traits::PlatformError;
 
 /// Why a stub stopped.

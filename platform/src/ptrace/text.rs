@@ -1,9 +1,9 @@
-//! The code that runs in the zygote and in stubs when no application code does, for x86-64.
+//! The code that runs in a stub when no application code does, for x86-64.
 //!
-//! It is copied to a page of its own, which the zygote and all stubs map at [`TEXT`], readable and executable. It uses no
-//! stack and no memory but the zygote's control page and a stub's command page, so there is nothing in a stub that an
-//! application could spoil. A stub is anywhere in this page only if its tracer put it there, or it is parked:
-//! application code that jumps here runs under `PTRACE_SYSEMU`, where each of these calls is one of the application's.
+//! It is copied to a page of its own, after the zygote's ([`layout`]), which all stubs map readable and executable. It uses
+//! no stack and no memory but a stub's command page, so there is nothing in a stub that an application could spoil. A stub
+//! is anywhere in this page only if its tracer put it there, or it is parked: application code that jumps here runs under
+//! `PTRACE_SYSEMU`, where each of these calls is one of the application's.
 //!
 //! Registers that last: r12 the sentry's process id, r14 the offset of the command page in its file (or -1 to map
 //! none), r15 that file's descriptor, rbp 1 to stop by `int3` after starting instead of parking.
@@ -13,35 +13,9 @@ use std::arch::global_asm;
 use abi::UserAddr;
 
 use crate::regs::Regs;
-
-/// The lowest address that is ours; applications use what is below.
-pub(super) const BASE: u64 = abi::TASK_SIZE - 3 * abi::PAGE_SIZE;
-/// The zygote's control page. Stubs have nothing here.
-pub(super) const CONTROL: u64 = BASE;
-/// A stub's command page, read-only there.
-pub(super) const COMMANDS: u64 = BASE + abi::PAGE_SIZE;
-/// This code.
-pub(super) const TEXT: u64 = BASE + 2 * abi::PAGE_SIZE;
-
-/// Bytes of a record of the command page: a system call number and six arguments, then padding.
-pub(super) const RECORD: u64 = 64;
-/// Entries of the control page's ring.
-pub(super) const RING: u32 = 64;
-/// Offsets in the control page: stubs asked for, stubs made, the ring of (slot of the command page, process id or error).
-pub(super) const WANTED: usize = 0;
-pub(super) const MADE: usize = 4;
-pub(super) const ENTRIES: usize = 64;
-
-/// What the code that becomes the zygote needs to know.
-#[repr(C)]
-#[derive(Debug, Default)]
-pub(super) struct ZygoteStart {
-    /// Out: the zygote's process id or a negative error number.
-    pub(super) pid: i64,
-    pub(super) sentry: u64,
-    pub(super) text_file: u64,
-    pub(super) command_file: u64,
-}
+use crate::stub::KICK;
+use crate::stub::commands::RECORD;
+use crate::stub::layout;
 
 unsafe extern "C" {
     static runsc_stub_text: u8;
@@ -51,15 +25,6 @@ unsafe extern "C" {
     static runsc_stub_sibling: u8;
     static runsc_stub_batch: u8;
     static runsc_stub_text_end: u8;
-    fn runsc_spawn_zygote(start: *mut ZygoteStart) -> i64;
-}
-
-/// Makes the zygote. The first return value is a helper process, already dead, for the caller to reap.
-pub(super) fn spawn_zygote(start: &mut ZygoteStart) -> Result<i32, abi::Errno> {
-    // SAFETY: the helper shares our memory while we wait for it, touches no stack and writes only `start.pid`; the zygote
-    // works on a copy of our memory.
-    let helper = unsafe { runsc_spawn_zygote(start) };
-    i32::try_from(helper).ok().filter(|pid| *pid > 0).ok_or_else(|| abi::Errno::from_raw(helper.wrapping_neg() as i32))
 }
 
 /// The bytes of the page.
@@ -99,19 +64,19 @@ pub(super) fn sibling(sentry: u64) -> Regs {
 /// `ud2` when the one at rbx has failed with the error in rax.
 pub(super) fn batch(first: u64, end: u64) -> Regs {
     Regs {
-        rbx: COMMANDS + first * RECORD,
-        r12: COMMANDS + end * RECORD,
+        rbx: layout::COMMANDS + first * RECORD,
+        r12: layout::COMMANDS + end * RECORD,
         ..Regs::start(at(&raw const runsc_stub_batch), 0)
     }
 }
 
 /// The end of the addresses an application may use.
 pub(super) const fn user_end() -> UserAddr {
-    UserAddr(BASE)
+    UserAddr(layout::BASE)
 }
 
 fn at(symbol: *const u8) -> u64 {
-    TEXT + offset(symbol)
+    layout::STUB_TEXT + offset(symbol)
 }
 
 fn offset(symbol: *const u8) -> u64 {
@@ -124,64 +89,6 @@ global_asm!(
     "mov eax, \\nr",
     "syscall",
     ".endm",
-    ".pushsection .text.runsc_spawn_zygote, \"ax\", @progbits",
-    ".p2align 4",
-    ".globl runsc_spawn_zygote",
-    ".hidden runsc_spawn_zygote",
-    // A helper is cloned with our memory, so that it has no restartable-sequence area registered, and clones the zygote,
-    // which then has none either; its unmapped area would otherwise kill it at the next preemption.
-    "runsc_spawn_zygote:",
-    "push rbx",
-    "mov rbx, rdi",
-    "mov edi, {HELPER_FLAGS}",
-    "xor esi, esi",
-    "xor edx, edx",
-    "xor r10d, r10d",
-    "xor r8d, r8d",
-    "stub_call 56",
-    "test rax, rax",
-    "jz 2f",
-    "pop rbx",
-    "ret",
-    "2:",
-    "mov edi, {ZYGOTE_FLAGS}",
-    "stub_call 56",
-    "test rax, rax",
-    "jz 3f",
-    "mov [rbx], rax",
-    "xor edi, edi",
-    "stub_call 60",
-    "ud2",
-    // The zygote. Errors end it with a status that names the step.
-    "3:",
-    "mov r12, [rbx + 8]",
-    "mov r14, [rbx + 16]",
-    "mov r15, [rbx + 24]",
-    "mov rdi, {TEXT}",
-    "mov esi, 4096",
-    "mov edx, 5",
-    "mov r10d, 0x11",
-    "mov r8, r14",
-    "xor r9d, r9d",
-    "stub_call 9",
-    "cmp rax, rdi",
-    "mov ebx, 10",
-    "jne 4f",
-    "mov rdi, {CONTROL}",
-    "mov edx, 3",
-    "mov r9d, 4096",
-    "stub_call 9",
-    "cmp rax, rdi",
-    "mov ebx, 11",
-    "jne 4f",
-    // the page begins with the rest of this
-    "mov rax, {TEXT}",
-    "jmp rax",
-    "4:",
-    "mov edi, ebx",
-    "stub_call 60",
-    "ud2",
-    ".popsection",
     // The page.
     ".irp name, text, start, park, park_end, sibling, batch, text_end",
     ".globl runsc_stub_\\name",
@@ -190,29 +97,12 @@ global_asm!(
     ".pushsection .rodata.runsc_stub_text, \"a\", @progbits",
     ".p2align 6",
     "runsc_stub_text:",
-    // --- the zygote at its final address
-    "xor edi, edi",
-    "mov rsi, {CONTROL}",
-    "mov ebx, 12",
-    "stub_call 11",
-    "test rax, rax",
-    "jnz 9f",
-    "mov rdi, {COMMANDS}",
-    "mov esi, 4096",
-    "mov ebx, 13",
-    "stub_call 11",
-    "test rax, rax",
-    "jnz 9f",
-    // children do not get the control page
-    "mov rdi, {CONTROL}",
-    "mov edx, 10",
-    "mov ebx, 14",
-    "stub_call 28",
-    "test rax, rax",
-    "jnz 9f",
-    // own session: terminal signals go elsewhere
-    "stub_call 112",
+    "jmp 1f",
+    ".p2align 4",
+    "jmp runsc_stub_start",
+    // --- prepares the zygote
     // the kick signal is ignored by who is not traced, all others that can be are blocked
+    "1:",
     "mov edi, {KICK}",
     "lea rsi, [rip + runsc_stub_default_action]",
     "xor edx, edx",
@@ -223,70 +113,13 @@ global_asm!(
     "xor edx, edx",
     "mov r10d, 8",
     "stub_call 14",
-    // no privileges; traceable all the same; dies with the sentry
-    "lea rdi, [rip + runsc_stub_cap_header]",
-    "lea rsi, [rip + runsc_stub_cap_none]",
-    "mov ebx, 15",
-    "stub_call 126",
-    "test rax, rax",
-    "jnz 9f",
-    "mov edi, 4",
-    "mov esi, 1",
-    "stub_call 157",
-    "mov edi, 1",
-    "mov esi, 9",
-    "stub_call 157",
-    "mov edi, 38",
-    "mov esi, 1",
-    "xor edx, edx",
-    "xor r10d, r10d",
-    "xor r8d, r8d",
-    "mov ebx, 16",
-    "stub_call 157",
-    "test rax, rax",
-    "jnz 9f",
     // a host without seccomp is no reason to fail: the filter is a second line
     "mov edi, 1",
     "xor esi, esi",
     "lea rdx, [rip + runsc_stub_filter_head]",
     "stub_call 317",
-    "stub_call 110",
-    "cmp rax, r12",
-    "mov ebx, 17",
-    "jne 9f",
-    "xor ebp, ebp",
-    // --- its loop
-    "1:",
-    "mov r8, {CONTROL}",
-    "mov edx, [r8 + {MADE}]",
-    "cmp edx, [r8 + {WANTED}]",
-    "jne 2f",
-    "lea rdi, [r8 + {WANTED}]",
-    "xor esi, esi",
-    "xor r10d, r10d",
-    "stub_call 202",
-    "jmp 1b",
-    "2:",
-    "mov ebx, edx",
-    "and ebx, {RING} - 1",
-    "lea rbx, [r8 + rbx * 8 + {ENTRIES}]",
-    "mov r14d, [rbx]",
-    "shl r14, 12",
-    "mov edi, {STUB_FLAGS}",
-    "xor esi, esi",
-    "xor edx, edx",
-    "xor r10d, r10d",
-    "xor r8d, r8d",
-    "stub_call 56",
-    "test rax, rax",
-    "jz runsc_stub_start",
-    "mov [rbx + 4], eax",
-    "mov rdi, {CONTROL} + {MADE}",
-    "lock inc dword ptr [rdi]",
-    "mov esi, 1",
-    "mov edx, 0x7fffffff",
-    "stub_call 202",
-    "jmp 1b",
+    "mov rax, {ZYGOTE_LOOP}",
+    "jmp rax",
     // --- a stub starts
     "runsc_stub_start:",
     "mov edi, 1",
@@ -361,12 +194,10 @@ global_asm!(
     ".p2align 3",
     "runsc_stub_mask: .quad ~{UNBLOCKED}",
     "runsc_stub_default_action: .quad 0, 0, 0, 0",
-    "runsc_stub_cap_none: .long 0, 0, 0, 0, 0, 0",
-    "runsc_stub_cap_header: .long 0x20080522, 0",
     "runsc_stub_filter_head: .short (runsc_stub_filter_end - runsc_stub_filter) / 8",
     ".p2align 3",
-    ".quad {TEXT} + (runsc_stub_filter - runsc_stub_text)",
-    // The filter: calls only from this page and only those above; a call from elsewhere (the vsyscall page) raises
+    ".quad {STUB_TEXT} + (runsc_stub_filter - runsc_stub_text)",
+    // The filter: calls only from our pages and only those above; a call from elsewhere (the vsyscall page) raises
     // SIGSYS. It looks at the instruction pointer first, which spares the kernel trying it out for every number.
     ".macro stub_bpf code, k, yes=0, no=0",
     ".short \\code",
@@ -396,30 +227,19 @@ global_asm!(
     "runsc_stub_filter_end:",
     "runsc_stub_text_end:",
     ".popsection",
-    TEXT = const TEXT,
-    TEXT_HIGH = const TEXT >> 32,
-    TEXT_LOW = const TEXT & 0xffff_ffff,
-    CONTROL = const CONTROL,
-    COMMANDS = const COMMANDS,
+    STUB_TEXT = const layout::STUB_TEXT,
+    TEXT_HIGH = const layout::TEXT >> 32,
+    TEXT_LOW = const layout::TEXT & 0xffff_ffff,
+    ZYGOTE_LOOP = const layout::ZYGOTE_LOOP,
+    COMMANDS = const layout::COMMANDS,
     RECORD = const RECORD,
-    RING = const RING,
-    WANTED = const WANTED,
-    MADE = const MADE,
-    ENTRIES = const ENTRIES,
-    KICK = const super::KICK,
+    KICK = const KICK,
     UNBLOCKED = const UNBLOCKED,
-    HELPER_FLAGS = const libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_FILES,
-    ZYGOTE_FLAGS = const STUB_FLAGS,
-    STUB_FLAGS = const STUB_FLAGS,
-    SIBLING_FLAGS = const STUB_FLAGS | libc::CLONE_VM,
+    SIBLING_FLAGS = const layout::STUB_FLAGS | libc::CLONE_VM,
 );
 
-/// Children of the sentry, never of the zygote; its descriptors, so that memory files can be named by number; no signal
-/// when they end.
-const STUB_FLAGS: i32 = libc::CLONE_FILES | libc::CLONE_FS | libc::CLONE_PARENT | libc::CLONE_UNTRACED;
-
 /// Signals that stubs do not block: the kick, and those that the CPU raises.
-const UNBLOCKED: u64 = bit(super::KICK)
+const UNBLOCKED: u64 = bit(KICK)
     | bit(libc::SIGILL)
     | bit(libc::SIGTRAP)
     | bit(libc::SIGBUS)

@@ -10,11 +10,13 @@ use host::child::{self, Waited};
 use host::ptrace::{self, Go};
 use parking_lot::Mutex;
 
-use super::memory::{Memory, RECORDS, Record};
+use super::memory::{Memory, RECORDS};
 use super::placement::Seat;
 use super::stop::Stop;
-use super::{host_error, text, zygote};
+use super::text;
 use crate::regs::{REGS_RAX, Regs};
+use crate::stub::commands::Record;
+use crate::stub::{host_error, sanitise, zygote};
 use crate::traits::PlatformError;
 
 /// A stub that this process traces.
@@ -150,7 +152,7 @@ impl Tracee {
         }
         if state.borrowed {
             let mut regs = state.regs;
-            super::sanitise::bases(&mut regs);
+            sanitise::bases(&mut regs);
             self.put_regs(&regs)?;
             state.borrowed = false;
         } else if let Some(rax) = state.rax {

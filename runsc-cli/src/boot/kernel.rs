@@ -5,8 +5,9 @@ use std::sync::Arc;
 use control::spec::PlatformKind;
 use control::wire::Donated;
 use control::{ContainerSpec, ExitStatus, Failure, ProcessInfo, ProcessSpec, SandboxSpec, SignalTarget, Status};
-use platform::Platform;
 use platform::ptrace::Ptrace;
+use platform::systrap::{Systrap, Variant};
+use platform::{Platform, PlatformError};
 use sentry::kernel::{Kernel, KernelParts};
 use sentry::mm::memfile::MemFile;
 use sentry::syscall::SyscallTable;
@@ -37,15 +38,13 @@ pub(super) fn boot(sandbox: &SandboxSpec) -> Result<Arc<dyn Engine>, Failure> {
 }
 
 fn make_platform(kind: PlatformKind) -> Result<Arc<dyn Platform>, Failure> {
-    match kind {
-        PlatformKind::Ptrace => match Ptrace::new() {
-            Ok(platform) => Ok(Arc::new(platform)),
-            Err(e) => Err(Failure::other(e.to_string())),
-        },
-        PlatformKind::Systrap | PlatformKind::Kvm => {
-            Err(Failure::other("this platform is not built in, use --platform=ptrace"))
-        }
-    }
+    let made: Result<Arc<dyn Platform>, PlatformError> = match kind {
+        PlatformKind::Ptrace => Ptrace::new().map(|platform| Arc::new(platform) as _),
+        PlatformKind::Systrap => Systrap::new().map(|platform| Arc::new(platform) as _),
+        PlatformKind::SystrapFutex => Systrap::with(Variant::Futex).map(|platform| Arc::new(platform) as _),
+        PlatformKind::Kvm => return Err(Failure::other("this platform is not built in, use --platform=systrap")),
+    };
+    made.map_err(|e| Failure::other(e.to_string()))
 }
 
 #[derive(Debug)]

@@ -184,7 +184,8 @@ pub(crate) fn inherited_files(count: u32) -> Result<Vec<(u32, OwnedFd)>> {
 fn platform(platform: Platform) -> Result<PlatformKind> {
     match platform {
         Platform::Ptrace => Ok(PlatformKind::Ptrace),
-        Platform::Systrap => bail!("platform systrap is not available in this version: use --platform=ptrace"),
+        Platform::Systrap => Ok(PlatformKind::Systrap),
+        Platform::SystrapFutex => Ok(PlatformKind::SystrapFutex),
         Platform::Kvm => bail!("platform kvm is not available in this version: use --platform=ptrace"),
     }
 }

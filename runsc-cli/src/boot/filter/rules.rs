@@ -69,7 +69,8 @@ pub(super) const RULES: &[Rule] = allow! {
     SYS_fcntl "duplicates, status flags and seals"
         [Is(1, libc::F_DUPFD_CLOEXEC as u32)] [Is(1, libc::F_GETFD as u32)] [Is(1, libc::F_GETFL as u32)]
         [Is(1, libc::F_SETFL as u32)] [Is(1, libc::F_ADD_SEALS as u32)] [Is(1, libc::F_GET_SEALS as u32)];
-    SYS_ioctl "standard files that are terminals, and how much can be read"
+    SYS_ioctl "standard files that are terminals, and how much can be read; calls of the systrap platform's stubs"
+        [Is(1, host::notify::RECEIVE)] [Is(1, host::notify::SEND)] [Is(1, host::notify::SET_FLAGS)]
         [Is(1, libc::FIONREAD as u32)] [Is(1, libc::TCGETS as u32)] [Is(1, libc::TCSETS as u32)]
         [Is(1, libc::TCSETSW as u32)] [Is(1, libc::TCSETSF as u32)] [Is(1, libc::TIOCGWINSZ as u32)]
         [Is(1, libc::TIOCSWINSZ as u32)];

@@ -13,62 +13,62 @@ use super::KICK;
 /// A context says that it runs, then looks whether somebody wants something of it; the others do it the other way round.
 /// All of it is sequentially consistent, so at least one of the two sees the other.
 #[derive(Debug, Default)]
-pub(super) struct Control {
+pub(crate) struct Control {
     interrupted: AtomicBool,
     running: AtomicBool,
-    /// The stub, while there is one to signal.
-    stub: Mutex<Option<i32>>,
+    /// The stub's process and thread, while there is one to signal.
+    stub: Mutex<Option<(i32, i32)>>,
 }
 
 impl Control {
     /// Sets whom a kick signals. Before a stub is given up it is taken out here, so that no late kick meets its successor.
-    pub(super) fn set_stub(&self, stub: Option<i32>) {
+    pub(crate) fn set_stub(&self, stub: Option<(i32, i32)>) {
         *self.stub.lock() = stub;
     }
 
     /// Application code is about to run. The caller then tests for interruption and for pending work once more.
-    pub(super) fn enter(&self) {
+    pub(crate) fn enter(&self) {
         self.running.store(true, Ordering::SeqCst);
     }
 
     /// Application code does not run.
-    pub(super) fn leave(&self) {
+    pub(crate) fn leave(&self) {
         self.running.store(false, Ordering::SeqCst);
     }
 
     /// Whether application code runs, or may run without looking again.
-    pub(super) fn is_running(&self) -> bool {
+    pub(crate) fn is_running(&self) -> bool {
         self.running.load(Ordering::SeqCst)
     }
 
     /// Stops application code if it runs. What for, its run loop finds out.
-    pub(super) fn kick(&self) {
+    pub(crate) fn kick(&self) {
         let stub = self.stub.lock();
-        if let Some(stub) = *stub
+        if let Some((pid, tid)) = *stub
             && self.is_running()
         {
-            let _ = child::signal_leader(stub, KICK);
+            let _ = child::signal_thread(pid, tid, KICK);
         }
     }
 
     /// Makes this or the next run of the context end.
-    pub(super) fn interrupt(&self) {
+    pub(crate) fn interrupt(&self) {
         self.interrupted.store(true, Ordering::SeqCst);
         self.kick();
     }
 
     /// Whether somebody interrupted.
-    pub(super) fn is_interrupted(&self) -> bool {
+    pub(crate) fn is_interrupted(&self) -> bool {
         self.interrupted.load(Ordering::SeqCst)
     }
 
     /// The same, and it is done with.
-    pub(super) fn take_interrupt(&self) -> bool {
+    pub(crate) fn take_interrupt(&self) -> bool {
         self.is_interrupted() && self.interrupted.swap(false, Ordering::SeqCst)
     }
 
     /// A function that interrupts.
-    pub(super) fn interrupter(self: &Arc<Self>) -> crate::Interrupter {
+    pub(crate) fn interrupter(self: &Arc<Self>) -> crate::Interrupter {
         let control = Arc::clone(self);
         crate::Interrupter(Arc::new(move || control.interrupt()))
     }

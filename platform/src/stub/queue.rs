@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use abi::{Errno, UserAddr, UserRange};
 
-use super::memory::Record;
+use super::commands::Record;
 use super::ranges::RangeSet;
-use super::text;
 use crate::traits::{MapOp, Prot};
 
 /// The queue, and what will be mapped when all of it is done.
-#[derive(Debug, Default)]
-pub(super) struct Queue {
+#[derive(Debug)]
+pub(crate) struct Queue {
+    /// Where the application's addresses end.
+    end: UserAddr,
     changes: Vec<Change>,
     mapped: RangeSet,
 }
@@ -25,11 +26,15 @@ enum Change {
 }
 
 impl Queue {
+    pub(crate) fn new(end: UserAddr) -> Self {
+        Self { end, changes: Vec::new(), mapped: RangeSet::default() }
+    }
+
     /// Adds a change. Returns whether it takes something away that application code may be using.
-    pub(super) fn push(&mut self, op: MapOp<'_>) -> Result<bool, Errno> {
+    pub(crate) fn push(&mut self, op: MapOp<'_>) -> Result<bool, Errno> {
         match op {
             MapOp::Map { at, len, file, offset, prot } => {
-                let range = checked(UserRange::new(at, len).map_err(|_| Errno::EINVAL)?)?;
+                let range = self.checked(UserRange::new(at, len).map_err(|_| Errno::EINVAL)?)?;
                 if !offset.is_multiple_of(abi::PAGE_SIZE) || offset.checked_add(len).is_none() {
                     return Err(Errno::EINVAL);
                 }
@@ -40,24 +45,36 @@ impl Queue {
                 self.push_map(at, len, file, offset, prot);
                 Ok(replaces)
             }
-            MapOp::Unmap(range) => Ok(self.push_unmap(checked(range)?)),
-            MapOp::Protect(range, prot) => Ok(self.push_protect(checked(range)?, prot)),
+            MapOp::Unmap(range) => {
+                let range = self.checked(range)?;
+                Ok(self.push_unmap(range))
+            }
+            MapOp::Protect(range, prot) => {
+                let range = self.checked(range)?;
+                Ok(self.push_protect(range, prot))
+            }
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.changes.is_empty()
     }
 
     /// The calls that make all changes.
-    pub(super) fn records(&self) -> Vec<Record> {
+    pub(crate) fn records(&self) -> Vec<Record> {
         self.changes.iter().map(Change::record).collect()
     }
 
     /// All changes were made, or never will be.
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.changes.clear();
         self.changes.shrink_to(64);
+    }
+
+    /// A stub's own pages stay out of reach, whatever the memory manager asks for.
+    fn checked(&self, range: UserRange) -> Result<UserRange, Errno> {
+        let aligned = range.start.is_page_aligned() && range.end.is_page_aligned();
+        if aligned && range.end <= self.end { Ok(range) } else { Err(Errno::EINVAL) }
     }
 
     fn push_map(&mut self, at: UserAddr, len: u64, file: &Arc<OwnedFd>, offset: u64, prot: Prot) {
@@ -118,14 +135,8 @@ impl Change {
 }
 
 /// The call that takes away everything an application may have mapped.
-pub(super) fn unmap_all() -> Record {
-    Change::Unmap(UserRange::between(UserAddr::NULL, text::user_end())).record()
-}
-
-/// A stub's own pages stay out of reach, whatever the memory manager asks for.
-fn checked(range: UserRange) -> Result<UserRange, Errno> {
-    let aligned = range.start.is_page_aligned() && range.end.is_page_aligned();
-    if aligned && range.end <= text::user_end() { Ok(range) } else { Err(Errno::EINVAL) }
+pub(crate) fn unmap_all(end: UserAddr) -> Record {
+    Change::Unmap(UserRange::between(UserAddr::NULL, end)).record()
 }
 
 const fn bits(prot: Prot) -> u64 {

@@ -12,7 +12,7 @@ const CHANGEABLE_FLAGS: u64 = 0x5_0dd5;
 const FIXED_FLAGS: u64 = 0x202;
 
 /// Applies to registers that come from a signal frame or were computed by the sentry.
-pub(super) fn all(regs: &mut Regs) {
+pub(crate) fn all(regs: &mut Regs) {
     regs.cs = if regs.cs == USER32_CS { USER32_CS } else { USER_CS };
     regs.ss = USER_DS;
     for selector in [&mut regs.ds, &mut regs.es, &mut regs.fs, &mut regs.gs] {
@@ -27,7 +27,7 @@ pub(super) fn all(regs: &mut Regs) {
 }
 
 /// Applies to registers as the application has them too: with `wrfsbase` it can set what ptrace refuses to load.
-pub(super) fn bases(regs: &mut Regs) {
+pub(crate) fn bases(regs: &mut Regs) {
     for base in [&mut regs.fs_base, &mut regs.gs_base] {
         if *base >= TASK_SIZE {
             *base = 0;

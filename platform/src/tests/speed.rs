@@ -3,7 +3,7 @@
 use std::arch::naked_asm;
 use std::time::Instant;
 
-use super::harness::{World, range, syscall};
+use super::harness::{Kind, World, range, syscall};
 use crate::{MapOp, Prot, Resume, Sharing};
 
 #[unsafe(naked)]
@@ -24,7 +24,14 @@ fn report(what: &str, times: u32, mut work: impl FnMut()) {
 #[test]
 #[ignore = "a measurement"]
 fn measure() {
-    let world = World::new();
+    for kind in Kind::ALL {
+        println!("{kind:?}");
+        measure_platform(kind);
+    }
+}
+
+fn measure_platform(kind: Kind) {
+    let world = World::new(kind);
     let space = world.space(calls);
     let mut context = world.context();
     syscall(&mut *context, &space, Resume::Regs);

@@ -3,9 +3,9 @@
 use std::arch::naked_asm;
 use std::thread;
 
-use super::harness::{CODE, DATA, STUBS, World, syscall};
-use crate::ptrace::text;
-use crate::{Platform, PlatformError, Prot, Resume, Sharing};
+use super::harness::{CODE, DATA, Kind, STUBS, World, syscall};
+use crate::stub::layout;
+use crate::{PlatformError, Prot, Resume, Sharing};
 
 #[unsafe(naked)]
 extern "C" fn calls() {
@@ -26,28 +26,39 @@ fn children() -> Vec<(i32, char)> {
     entries.filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok()).filter_map(of_ours).collect()
 }
 
-#[test]
-fn a_stub_maps_what_it_was_told_and_nothing_is_left_behind() {
+/// What a process has mapped: addresses and rights.
+fn maps(pid: i32) -> Vec<String> {
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
+    maps.lines().map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect()
+}
+
+fn is_code(line: &str) -> bool {
+    line.starts_with(&format!("{CODE:08x}-"))
+}
+
+fn a_stub_maps_what_it_was_told_and_nothing_is_left_behind(kind: Kind) {
     let _alone = STUBS.write().unwrap_or_else(std::sync::PoisonError::into_inner);
     assert_eq!(children(), []);
-    let world = World::alone();
+    let world = World::alone(kind);
     let space = world.space(calls);
     let mut context = world.context();
     syscall(&mut *context, &space, Resume::Regs);
-    let mut traced = children();
-    traced.retain(|(_, state)| *state == 't');
-    assert_eq!(traced.len(), 1);
-    let maps = std::fs::read_to_string(format!("/proc/{}/maps", traced[0].0)).unwrap();
-    let maps: Vec<_> = maps.lines().map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect();
-    let page = |at: u64, len: u64, rights: &str| format!("{:08x}-{:08x} {rights}", at, at + len);
-    let expected = [
-        page(CODE, 4096, "r-xs"),
-        page(DATA, 0x1_0000, "rw-s"),
-        page(text::COMMANDS, 4096, "r--s"),
-        page(text::TEXT, 4096, "r-xs"),
-    ];
-    assert_eq!(maps[..4], expected);
-    assert!(maps[4..].iter().all(|line| line.starts_with("ffffffffff600000-")), "{maps:?}");
+    let maps = children()
+        .iter()
+        .map(|(pid, _)| maps(*pid))
+        .find(|maps| maps.first().is_some_and(|line| is_code(line)))
+        .unwrap();
+    let page = |at: u64, len: u64, rights| format!("{at:08x}-{:08x} {rights}", at + len);
+    let mut expected = vec![page(CODE, 4096, "r-xs"), page(DATA, 0x1_0000, "rw-s")];
+    if kind != Kind::Ptrace {
+        let area = maps[2].clone();
+        assert!(area.starts_with("7fff8") && area.ends_with("rw-s"), "{area}");
+        expected.push(area);
+    }
+    expected.extend([page(layout::COMMANDS, 4096, "r--s"), page(layout::TEXT, 8192, "r-xs")]);
+    let (own, rest) = maps.split_at(expected.len());
+    assert_eq!(own, expected);
+    assert!(rest.iter().all(|line| line.starts_with("ffffffffff600000-")), "{maps:?}");
     // Threads, forks, an exec and a killed stub.
     thread::scope(|scope| {
         for _ in 0..8 {
@@ -74,22 +85,21 @@ fn a_stub_maps_what_it_was_told_and_nothing_is_left_behind() {
     assert_eq!(children(), []);
 }
 
-#[test]
-fn a_killed_stub_is_reported() {
+fn a_killed_stub_is_reported(kind: Kind) {
     let _alone = STUBS.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let world = World::alone();
+    let world = World::alone(kind);
     let space = world.space(calls);
     let mut context = world.context();
     syscall(&mut *context, &space, Resume::Regs);
     let stubs = children();
-    let stub = stubs.iter().find(|(_, state)| *state == 't').unwrap().0;
+    let stub = stubs.iter().find(|(pid, _)| maps(*pid).first().is_some_and(|line| is_code(line))).unwrap().0;
     host::child::kill(stub, libc::SIGKILL).unwrap();
     assert!(matches!(context.run(&space, Resume::Return(0)), Err(PlatformError::StubDied)));
     assert!(matches!(context.run(&space, Resume::Return(0)), Err(PlatformError::StubDied)));
     // Parked stubs and the zygote may die too; others take their place, or there is an error.
-    for (stub, state) in stubs {
-        if state == 'S' {
-            let _ = host::child::kill(stub, libc::SIGKILL);
+    for (other, _) in stubs {
+        if other != stub {
+            let _ = host::child::kill(other, libc::SIGKILL);
         }
     }
     for _ in 0..4 {
@@ -101,9 +111,8 @@ fn a_killed_stub_is_reported() {
     assert_eq!(children(), []);
 }
 
-#[test]
-fn a_context_dropped_by_another_thread_takes_its_stub_along() {
-    let world = World::new();
+fn a_context_dropped_by_another_thread_takes_its_stub_along(kind: Kind) {
+    let world = World::new(kind);
     let space = world.space(calls);
     let mut context = world.context();
     syscall(&mut *context, &space, Resume::Regs);
@@ -112,9 +121,8 @@ fn a_context_dropped_by_another_thread_takes_its_stub_along() {
     syscall(&mut *world.context(), &space, Resume::Regs);
 }
 
-#[test]
-fn nothing_of_the_last_application_survives_in_a_stub() {
-    let world = World::new();
+fn nothing_of_the_last_application_survives_in_a_stub(kind: Kind) {
+    let world = World::new(kind);
     for round in 0..5 {
         let space = world.space(calls);
         let mut context = world.context();
@@ -136,3 +144,10 @@ fn nothing_of_the_last_application_survives_in_a_stub() {
     syscall(&mut *context, &space, Resume::Regs);
     assert!(context.fpu().unwrap().bytes()[160..300].iter().all(|byte| *byte == 0));
 }
+
+super::harness::on_each_platform!(
+    a_stub_maps_what_it_was_told_and_nothing_is_left_behind,
+    a_killed_stub_is_reported,
+    a_context_dropped_by_another_thread_takes_its_stub_along,
+    nothing_of_the_last_application_survives_in_a_stub
+);

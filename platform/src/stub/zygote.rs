@@ -2,8 +2,9 @@
 //!
 //! It was itself cloned from the sentry, unmapped everything but its text and control page, dropped its privileges and put
 //! on a seccomp filter. It sleeps on the control page until stubs are wanted and puts their process ids there.
-//! Neighbours: [`super::text`] has its code, [`super::pool`] owns it.
+//! Neighbours: [`super::zygote_text`] has its code, [`super::pool`] owns it.
 
+use std::collections::VecDeque;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Sender};
@@ -15,35 +16,38 @@ use host::child::{self, Waited};
 use host::futex;
 use host::shared_pages::SharedPages;
 
-use super::host_error;
-use super::memory::{CommandPages, Memory};
-use super::text::{self, ZygoteStart};
+use super::commands::{CommandPage, CommandPages};
+use super::zygote_text::{self, ZygoteStart};
+use super::{host_error, layout};
 use crate::traits::PlatformError;
 
-/// The zygote and the requests that it has not answered yet.
+/// The zygote and the requests that it has not answered yet. `T` is what the requests' owner remembers with each.
 #[derive(Debug)]
-pub(super) struct Zygote {
+pub(crate) struct Zygote<T> {
     pid: i32,
     /// The text at offset 0, the control page after it.
     pages: SharedPages,
     commands: Arc<CommandPages>,
+    /// In order.
+    requests: VecDeque<(CommandPage, T)>,
     /// How many stubs were collected; requests and answers are numbered alike.
     collected: u32,
 }
 
 const PAGE: usize = abi::PAGE_SIZE as usize;
+const CONTROL: usize = 2 * PAGE;
 
-impl Zygote {
-    pub(super) fn new() -> Result<Self, PlatformError> {
+impl<T> Zygote<T> {
+    pub(super) fn new(stub_text: &[u8]) -> Result<Self, PlatformError> {
         let commands = Arc::new(CommandPages::new()?);
-        let pages = SharedPages::new("stub-text", 2 * PAGE).map_err(|e| host_error("stub text", e))?;
-        let mut words = text::bytes().chunks(8);
-        assert!(text::bytes().len() <= PAGE, "the stub text fits its page");
-        for offset in (0..PAGE).step_by(8) {
-            let mut word = [0; 8];
-            let chunk = words.next().unwrap_or_default();
-            word[..chunk.len()].copy_from_slice(chunk);
-            pages.long(offset).store(u64::from_ne_bytes(word), Ordering::Relaxed);
+        let pages = SharedPages::new("stub-text", 3 * PAGE).map_err(|e| host_error("stub text", e))?;
+        for (start, text) in [(0, zygote_text::bytes()), (PAGE, stub_text)] {
+            assert!(text.len() <= PAGE, "the text fits its page");
+            for (offset, chunk) in (start..).step_by(8).zip(text.chunks(8)) {
+                let mut word = [0; 8];
+                word[..chunk.len()].copy_from_slice(chunk);
+                pages.long(offset).store(u64::from_ne_bytes(word), Ordering::Relaxed);
+            }
         }
         let start = ZygoteStart {
             pid: 0,
@@ -54,41 +58,44 @@ impl Zygote {
         let (helper, start) = spawn(start)?;
         let _ = child::wait(helper);
         match i32::try_from(start.pid) {
-            Ok(pid) if pid > 0 => Ok(Self { pid, pages, commands, collected: 0 }),
+            Ok(pid) if pid > 0 => Ok(Self { pid, pages, commands, requests: VecDeque::new(), collected: 0 }),
             _ => Err(host_error("clone of the zygote", Errno::from_raw(-start.pid as i32))),
         }
     }
 
     /// How many stubs are on their way.
-    pub(super) fn outstanding(&self) -> u32 {
-        self.wanted().load(Ordering::Relaxed).wrapping_sub(self.collected)
+    pub(super) fn outstanding(&self) -> usize {
+        self.requests.len()
     }
 
-    /// Asks for one more stub.
-    pub(super) fn request(&mut self) -> Result<(), PlatformError> {
-        if self.outstanding() >= text::RING {
+    /// Asks for one more stub, whose command page `plan` fills in.
+    pub(super) fn request(
+        &mut self,
+        plan: impl FnOnce(&CommandPage) -> Result<T, PlatformError>,
+    ) -> Result<(), PlatformError> {
+        if self.requests.len() >= layout::RING as usize {
             return Ok(());
         }
-        let slot = self.commands.take_slot().ok_or_else(|| host_error("command page", Errno::EAGAIN))?;
+        let page = self.commands.take().ok_or_else(|| host_error("command page", Errno::EAGAIN))?;
+        let plan = plan(&page)?;
         let number = self.wanted().load(Ordering::Relaxed);
-        self.entry(number).0.store(slot, Ordering::Relaxed);
+        self.entry(number).0.store(page.slot(), Ordering::Relaxed);
+        self.requests.push_back((page, plan));
         self.wanted().store(number.wrapping_add(1), Ordering::Release);
         futex::wake(self.wanted(), 1);
         Ok(())
     }
 
-    /// A stub that was made since, if any.
-    pub(super) fn collect(&mut self) -> Option<Result<Arc<Memory>, PlatformError>> {
+    /// A stub that was made since, if any: its process id, its command page, and what was remembered with it.
+    pub(super) fn collect(&mut self) -> Option<Result<(i32, CommandPage, T), PlatformError>> {
         if self.made().load(Ordering::Acquire) == self.collected {
             return None;
         }
-        let (slot, pid) = self.entry(self.collected);
-        let (slot, pid) = (slot.load(Ordering::Relaxed), pid.load(Ordering::Relaxed).cast_signed());
+        let pid = self.entry(self.collected).1.load(Ordering::Relaxed).cast_signed();
+        let (page, plan) = self.requests.pop_front()?;
         self.collected = self.collected.wrapping_add(1);
-        let memory = Memory::new(&self.commands, slot);
         Some(if pid > 0 {
-            memory.park(pid);
-            Ok(Arc::new(memory))
+            Ok((pid, page, plan))
         } else {
             Err(host_error("clone of a stub", Errno::from_raw(pid.wrapping_neg())))
         })
@@ -104,28 +111,32 @@ impl Zygote {
     }
 
     fn wanted(&self) -> &AtomicU32 {
-        self.pages.word(PAGE + text::WANTED)
+        self.pages.word(CONTROL + layout::WANTED)
     }
 
     fn made(&self) -> &AtomicU32 {
-        self.pages.word(PAGE + text::MADE)
+        self.pages.word(CONTROL + layout::MADE)
     }
 
     fn entry(&self, number: u32) -> (&AtomicU32, &AtomicU32) {
-        let offset = PAGE + text::ENTRIES + (number % text::RING) as usize * 8;
+        let offset = CONTROL + layout::ENTRIES + (number % layout::RING) as usize * 8;
         (self.pages.word(offset), self.pages.word(offset + 4))
     }
 }
 
-impl Drop for Zygote {
+impl<T> Drop for Zygote<T> {
     fn drop(&mut self) {
         child::kill_and_reap(self.pid);
-        while self.collect().is_some() {}
+        while let Some(made) = self.collect() {
+            if let Ok((pid, ..)) = made {
+                child::kill_and_reap(pid);
+            }
+        }
     }
 }
 
 /// Our process id, as stubs see it as their parent.
-pub(super) fn sentry_pid() -> u64 {
+pub(crate) fn sentry_pid() -> u64 {
     std::process::id().into()
 }
 
@@ -134,7 +145,7 @@ fn spawn(start: ZygoteStart) -> Result<(i32, ZygoteStart), PlatformError> {
     type Spawned = Result<(i32, ZygoteStart), Errno>;
     type Job = (ZygoteStart, Sender<Spawned>);
     static KEEPER: OnceLock<Sender<Job>> = OnceLock::new();
-    let spawn = |mut start: ZygoteStart| text::spawn_zygote(&mut start).map(|helper| (helper, start));
+    let spawn = |mut start: ZygoteStart| zygote_text::spawn_zygote(&mut start).map(|helper| (helper, start));
     let spawned = if nix::unistd::gettid() == nix::unistd::getpid() {
         spawn(start)
     } else {

@@ -1,4 +1,4 @@
-//! Small programs run in stubs.
+//! Small programs run in stubs, on each platform.
 
 mod events;
 mod harness;

@@ -7,17 +7,16 @@ use std::thread;
 
 use abi::UserAddr;
 
-use super::harness::{CODE, DATA, DATA_OFFSET, World, range, syscall};
-use crate::{AddressSpace, Context, Event, MapOp, Platform, Prot, Resume, Sharing};
+use super::harness::{CODE, DATA, DATA_OFFSET, Kind, World, range, syscall};
+use crate::{AddressSpace, Context, Event, MapOp, Prot, Resume, Sharing};
 
 #[unsafe(naked)]
 extern "C" fn add_and_call() {
     naked_asm!("2:", "mov rbx, 0x500000", "lock inc qword ptr [rbx]", "mov eax, 5", "syscall", "jmp 2b")
 }
 
-#[test]
-fn threads_share_memory() {
-    let world = World::new();
+fn threads_share_memory(kind: Kind) {
+    let world = World::new(kind);
     let space = world.space(add_and_call);
     let mut context = world.context();
     syscall(&mut *context, &space, Resume::Regs);
@@ -32,9 +31,8 @@ fn threads_share_memory() {
     assert_eq!(world.read_u64(DATA_OFFSET), 501);
 }
 
-#[test]
-fn a_context_without_reservation_gets_a_stub_from_one_that_runs() {
-    let world = World::new();
+fn a_context_without_reservation_gets_a_stub_from_one_that_runs(kind: Kind) {
+    let world = World::new(kind);
     let space = world.space(spin);
     let mut first = world.context();
     let interrupter = first.interrupter();
@@ -53,9 +51,8 @@ fn a_context_without_reservation_gets_a_stub_from_one_that_runs() {
     });
 }
 
-#[test]
-fn fork_gives_a_space_of_its_own() {
-    let world = World::new();
+fn fork_gives_a_space_of_its_own(kind: Kind) {
+    let world = World::new(kind);
     let space = world.space(add_and_call);
     let mut context = world.context();
     syscall(&mut *context, &space, Resume::Regs);
@@ -75,9 +72,8 @@ extern "C" fn spin() {
     naked_asm!("2:", "mov rbx, 0x500000", "lock inc qword ptr [rbx]", "jmp 2b")
 }
 
-#[test]
-fn a_right_is_gone_when_update_returns() {
-    let world = World::new();
+fn a_right_is_gone_when_update_returns(kind: Kind) {
+    let world = World::new(kind);
     let space = world.space(spin);
     let mut context = world.context();
     let seen = AtomicU32::new(0);
@@ -119,9 +115,8 @@ fn a_right_is_gone_when_update_returns() {
     });
 }
 
-#[test]
-fn the_own_stub_makes_a_change_that_another_context_must_see() {
-    let world = World::new();
+fn the_own_stub_makes_a_change_that_another_context_must_see(kind: Kind) {
+    let world = World::new(kind);
     let space = world.space(spin);
     let mut first = world.context();
     let interrupter = first.interrupter();
@@ -145,9 +140,8 @@ fn the_own_stub_makes_a_change_that_another_context_must_see() {
     });
 }
 
-#[test]
-fn a_change_that_the_host_refuses_stops_everybody() {
-    let world = World::new();
+fn a_change_that_the_host_refuses_stops_everybody(kind: Kind) {
+    let world = World::new(kind);
     let space = world.space(spin);
     let mut context = world.context();
     let read_only = Arc::new(std::os::fd::OwnedFd::from(std::fs::File::open("/proc/self/exe").unwrap()));
@@ -165,9 +159,8 @@ fn a_change_that_the_host_refuses_stops_everybody() {
     assert!(world.context().run(&space, Resume::Regs).is_err());
 }
 
-#[test]
-fn updates_from_many_threads_while_many_run() {
-    let world = World::new();
+fn updates_from_many_threads_while_many_run(kind: Kind) {
+    let world = World::new(kind);
     let space = world.space(add_and_call);
     let mut context = world.context();
     syscall(&mut *context, &space, Resume::Regs);
@@ -196,9 +189,8 @@ fn updates_from_many_threads_while_many_run() {
     assert_eq!(world.read_u64(DATA_OFFSET), 801);
 }
 
-#[test]
-fn interrupts_are_not_lost() {
-    let world = World::new();
+fn interrupts_are_not_lost(kind: Kind) {
+    let world = World::new(kind);
     let space = world.space(spin);
     let mut context = world.context();
     let interrupter = context.interrupter();
@@ -220,3 +212,14 @@ fn interrupts_are_not_lost() {
         }
     });
 }
+
+super::harness::on_each_platform!(
+    threads_share_memory,
+    a_context_without_reservation_gets_a_stub_from_one_that_runs,
+    fork_gives_a_space_of_its_own,
+    a_right_is_gone_when_update_returns,
+    the_own_stub_makes_a_change_that_another_context_must_see,
+    a_change_that_the_host_refuses_stops_everybody,
+    updates_from_many_threads_while_many_run,
+    interrupts_are_not_lost
+);

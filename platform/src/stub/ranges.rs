@@ -6,11 +6,11 @@ use abi::{UserAddr, UserRange};
 
 /// Disjoint ranges that do not touch, by start.
 #[derive(Debug, Default)]
-pub(super) struct RangeSet(BTreeMap<UserAddr, UserAddr>);
+pub(crate) struct RangeSet(BTreeMap<UserAddr, UserAddr>);
 
 impl RangeSet {
     /// Adds a range. Returns whether the set had some of it.
-    pub(super) fn insert(&mut self, range: UserRange) -> bool {
+    pub(crate) fn insert(&mut self, range: UserRange) -> bool {
         let overlap = self.pieces(range).next().is_some();
         let (mut start, mut end) = (range.start, range.end);
         // Neighbours that overlap or touch become part of it.
@@ -24,7 +24,7 @@ impl RangeSet {
     }
 
     /// Takes a range away.
-    pub(super) fn remove(&mut self, range: UserRange) {
+    pub(crate) fn remove(&mut self, range: UserRange) {
         while let Some((&s, &e)) = self.0.range(..range.end).next_back().filter(|(_, e)| **e > range.start) {
             self.0.remove(&s);
             if e > range.end {
@@ -37,7 +37,7 @@ impl RangeSet {
     }
 
     /// The parts of `range` that are in the set, in order.
-    pub(super) fn pieces(&self, range: UserRange) -> impl Iterator<Item = UserRange> + '_ {
+    pub(crate) fn pieces(&self, range: UserRange) -> impl Iterator<Item = UserRange> + '_ {
         let first = self.0.range(..=range.start).next_back().map_or(range.start, |(s, _)| *s);
         self.0
             .range(first..range.end.max(first))

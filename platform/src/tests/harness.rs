@@ -8,6 +8,7 @@ use std::sync::{Arc, RwLock, RwLockReadGuard};
 use abi::{UserAddr, UserRange};
 
 use crate::ptrace::Ptrace;
+use crate::systrap::{Systrap, Variant};
 use crate::{AddressSpace, Context, Event, MapOp, Platform, Prot, Regs, Resume};
 
 /// Where programs are mapped, at offset 0 of the file.
@@ -20,8 +21,47 @@ pub(super) const DATA_LEN: u64 = 0x1_0000;
 /// Held by every test while it has stubs; the one that counts children holds it alone.
 pub(super) static STUBS: RwLock<()> = RwLock::new(());
 
+/// A platform, or a variant of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Ptrace,
+    Systrap,
+    SystrapFutex,
+}
+
+impl Kind {
+    pub(super) const ALL: [Self; 3] = [Self::Ptrace, Self::Systrap, Self::SystrapFutex];
+
+    fn make(self) -> Box<dyn Platform> {
+        match self {
+            Self::Ptrace => Box::new(Ptrace::new().unwrap()),
+            Self::Systrap => Box::new(Systrap::with(Variant::Notify).unwrap()),
+            Self::SystrapFutex => Box::new(Systrap::with(Variant::Futex).unwrap()),
+        }
+    }
+}
+
+/// Makes a test for each platform of functions that take its kind.
+macro_rules! on_each_platform {
+    ($($test:ident),+) => {
+        crate::tests::harness::on_each_platform!(@ ptrace Ptrace $($test)+);
+        crate::tests::harness::on_each_platform!(@ systrap Systrap $($test)+);
+        crate::tests::harness::on_each_platform!(@ systrap_futex SystrapFutex $($test)+);
+    };
+    (@ $name:ident $kind:ident $($test:ident)+) => {
+        mod $name {
+            use crate::tests::harness::Kind;
+            $(#[test]
+            fn $test() {
+                super::$test(Kind::$kind);
+            })+
+        }
+    };
+}
+pub(super) use on_each_platform;
+
 pub(super) struct World {
-    pub(super) platform: Ptrace,
+    pub(super) platform: Box<dyn Platform>,
     pub(super) file: Arc<OwnedFd>,
     _stubs: Option<RwLockReadGuard<'static, ()>>,
 }
@@ -29,17 +69,17 @@ pub(super) struct World {
 pub(super) type Program = extern "C" fn();
 
 impl World {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(kind: Kind) -> Self {
         let stubs = STUBS.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        Self { _stubs: Some(stubs), ..Self::alone() }
+        Self { _stubs: Some(stubs), ..Self::alone(kind) }
     }
 
-    pub(super) fn alone() -> Self {
+    pub(super) fn alone(kind: Kind) -> Self {
         // SAFETY: the name is a C string, the descriptor is new.
         let file = unsafe { OwnedFd::from_raw_fd(libc::memfd_create(c"test".as_ptr(), libc::MFD_CLOEXEC)) };
         // SAFETY: no memory is involved.
         assert_eq!(unsafe { libc::ftruncate(file.as_raw_fd(), 0x10_0000) }, 0);
-        Self { platform: Ptrace::new().unwrap(), file: Arc::new(file), _stubs: None }
+        Self { platform: kind.make(), file: Arc::new(file), _stubs: None }
     }
 
     pub(super) fn write(&self, offset: u64, bytes: &[u8]) {

@@ -1,0 +1,304 @@
+//! A thread of application execution: registers while it has no stub thread, and the loop that runs it.
+
+use std::sync::Arc;
+
+use super::Host;
+use super::frame::{Frame, Vectors};
+use super::process::Process;
+use super::report;
+use super::space::{Reservation, Space, SystrapSpace};
+use super::thread::{Report, Thread, Waiting};
+use crate::cpu::{CpuMeter, HostThreads};
+use crate::event::{Event, SyscallArgs};
+use crate::regs::{FpuState, Regs};
+use crate::stub::control::Control;
+use crate::stub::sanitise;
+use crate::traits::{AddressSpace, Context, Interrupter, PlatformError, Resume, Sharing};
+
+#[derive(Debug)]
+pub(super) struct SystrapContext {
+    host: Arc<Host>,
+    control: Arc<Control>,
+    place: Place,
+    /// The registers, unless the thread is in a call that says nothing of them.
+    regs: Regs,
+    /// The registers as the sentry sees and changes them, from [`Context::regs`] to the next run.
+    edited: Option<Regs>,
+    /// The vector state to load before the next run.
+    vectors: Vectors,
+    /// The result of the call that the thread is in.
+    result: Option<u64>,
+    /// Whether the thread's frame does not have these registers yet.
+    changed: bool,
+    /// The CPU time of its stubs.
+    cpu: HostThreads,
+}
+
+/// Where the context is.
+#[derive(Debug)]
+enum Place {
+    Nowhere,
+    /// It has not run yet, and a thread waits for it.
+    Reserved(Reservation),
+    /// It has a thread in an address space.
+    In(Arc<Space>, Arc<Process>, Thread),
+}
+
+/// What a call that has no result yet returns if application code goes on.
+const NO_RESULT: u64 = i64::cast_unsigned(-(libc::ENOSYS as i64));
+
+impl SystrapContext {
+    pub(super) fn new(host: &Arc<Host>) -> Self {
+        Self {
+            host: Arc::clone(host),
+            control: Arc::default(),
+            place: Place::Nowhere,
+            regs: Regs::start(0, 0),
+            edited: None,
+            vectors: Vectors::Initial,
+            result: None,
+            changed: false,
+            cpu: HostThreads::default(),
+        }
+    }
+
+    /// The call that the thread is in, if that is all that is known.
+    fn call(&self) -> Option<SyscallArgs> {
+        match &self.place {
+            Place::In(_, _, thread) => match thread.waiting() {
+                Waiting::Call(_, call) => Some(*call),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    fn apply(&mut self, resume: Resume) {
+        let edited = self.edited.take();
+        match resume {
+            Resume::AsIs => {}
+            Resume::Return(value) if self.call().is_some() => self.result = Some(value),
+            Resume::Return(value) => {
+                self.regs.rax = value;
+                self.changed = true;
+            }
+            Resume::Regs => {
+                if let Some(mut regs) = edited {
+                    sanitise::all(&mut regs);
+                    self.regs = regs;
+                    self.changed = true;
+                }
+            }
+        }
+    }
+
+    /// Makes sure that all registers are known.
+    fn learn(&mut self) -> Result<(), PlatformError> {
+        let Some(call) = self.call() else { return Ok(()) };
+        let Place::In(_, _, thread) = &mut self.place else { return Ok(()) };
+        let report = thread.finish_call(0)?;
+        self.regs = registers(thread, &report);
+        // A kernel may have lost our answer to the signal (before Linux 6.17), and has it make the call again.
+        if self.regs.rip == call.ip.0.wrapping_sub(2) {
+            self.regs.rip = call.ip.0;
+        }
+        match self.result.take() {
+            Some(result) => self.regs.rax = result,
+            None => report::in_call(&mut self.regs, call.nr),
+        }
+        self.changed = true;
+        Ok(())
+    }
+
+    /// Moves to `space` if the context is not there yet.
+    fn enter(&mut self, space: &Arc<Space>) -> Result<(), PlatformError> {
+        if matches!(&self.place, Place::In(here, ..) if Arc::ptr_eq(here, space)) {
+            return Ok(());
+        }
+        self.detach();
+        let reserved = match std::mem::replace(&mut self.place, Place::Nowhere) {
+            Place::Reserved(reserved) => Some(reserved).filter(|reserved| reserved.is_for(space)),
+            Place::Nowhere | Place::In(..) => None,
+        };
+        let (process, mut thread) = space.join(&self.control, reserved)?;
+        if let Waiting::Call(..) = thread.waiting()
+            && let Err(error) = thread.finish_call(0)
+        {
+            space.leave(&self.control, &process, thread);
+            return Err(error);
+        }
+        sanitise::all(&mut self.regs);
+        if let Vectors::Keep = self.vectors {
+            self.vectors = Vectors::Initial;
+        }
+        thread.forget();
+        self.cpu.enter(process.leader().pid());
+        self.place = Place::In(Arc::clone(space), process, thread);
+        Ok(())
+    }
+
+    fn leave(&mut self) {
+        self.place = match std::mem::replace(&mut self.place, Place::Nowhere) {
+            Place::In(space, process, thread) => {
+                self.cpu.leave();
+                space.leave(&self.control, &process, thread);
+                Place::Nowhere
+            }
+            // A reservation is for one who will still come.
+            other => other,
+        };
+    }
+
+    fn has_work(&self) -> bool {
+        matches!(&self.place, Place::In(space, ..) if space.has_work())
+    }
+
+    /// Lets the thread go on with what there is to load.
+    fn go(&mut self) -> Result<(), PlatformError> {
+        let in_call = self.call().is_some();
+        let restarts = self.result.is_some_and(|value| (-516..=-512).contains(&value.cast_signed()));
+        if in_call && (restarts || !matches!(self.vectors, Vectors::Keep)) {
+            // The kernel would take such a result for a call to restart if a signal came now.
+            self.learn()?;
+        }
+        let Place::In(_, _, thread) = &mut self.place else { return Err(PlatformError::StubDied) };
+        let frame = match *thread.waiting() {
+            Waiting::Call(..) => {
+                thread.answer(self.result.take().unwrap_or(NO_RESULT));
+                return Ok(());
+            }
+            Waiting::Parked(_) => Frame::fresh(thread.area(), Some(&self.host.format)),
+            Waiting::Report(_, report) => report.frame,
+        };
+        let clean = matches!(thread.waiting(), Waiting::Parked(_));
+        if clean || self.changed {
+            frame.set_regs(thread.area(), &self.regs);
+        }
+        frame.set_vectors(thread.area(), &self.host.format, &self.vectors);
+        self.vectors = Vectors::Keep;
+        self.changed = false;
+        sanitise::bases(&mut self.regs);
+        thread.resume(frame, (self.regs.fs_base, self.regs.gs_base), clean);
+        Ok(())
+    }
+
+    /// What has become of the application's code; none if nothing that concerns it.
+    fn event(&mut self) -> Result<Option<Event>, PlatformError> {
+        let Place::In(_, _, thread) = &mut self.place else { return Err(PlatformError::StubDied) };
+        match thread.receive()? {
+            Waiting::Call(_, call) => Ok(Some(Event::Syscall(call))),
+            Waiting::Report(_, report) => {
+                self.regs = registers(thread, &report);
+                let info = report.frame.info(thread.area());
+                let before = self.regs;
+                let event = report::event(report.signal, &info, &mut self.regs);
+                self.changed = self.regs != before;
+                Ok(event)
+            }
+            // The application made our code say so.
+            Waiting::Parked(_) => Err(thread.misbehaves()),
+        }
+    }
+}
+
+impl Context for SystrapContext {
+    fn run(&mut self, space: &Arc<dyn AddressSpace>, resume: Resume) -> Result<Event, PlatformError> {
+        self.apply(resume);
+        if self.control.take_interrupt() {
+            return Ok(Event::Interrupted);
+        }
+        self.enter(SystrapSpace::of(space)?)?;
+        loop {
+            if let Place::In(space, ..) = &self.place
+                && space.has_work()
+            {
+                space.settle()?;
+            }
+            self.control.enter();
+            let held_up = self.control.is_interrupted() || self.has_work();
+            let event = if held_up { Ok(None) } else { self.go().and_then(|()| self.event()) };
+            self.control.leave();
+            if let Some(event) = event? {
+                return Ok(event);
+            }
+            if self.control.take_interrupt() {
+                return Ok(Event::Interrupted);
+            }
+        }
+    }
+
+    fn regs(&mut self) -> Result<&mut Regs, PlatformError> {
+        let regs = match self.edited.take() {
+            Some(edited) => edited,
+            None => {
+                self.learn()?;
+                self.regs
+            }
+        };
+        Ok(self.edited.insert(regs))
+    }
+
+    fn fpu(&mut self) -> Result<FpuState, PlatformError> {
+        match &self.vectors {
+            Vectors::Given(state) => return Ok(state.clone()),
+            Vectors::Initial => return Ok(self.host.format.initial().clone()),
+            Vectors::Keep => {}
+        }
+        self.learn()?;
+        match &self.place {
+            Place::In(_, _, thread) => match thread.waiting() {
+                Waiting::Report(_, report) => Ok(report.frame.vectors(thread.area(), &self.host.format)),
+                _ => Ok(self.host.format.initial().clone()),
+            },
+            _ => Ok(self.host.format.initial().clone()),
+        }
+    }
+
+    fn set_fpu(&mut self, state: Option<&FpuState>) -> Result<(), PlatformError> {
+        self.vectors = state.map_or(Vectors::Initial, |state| Vectors::Given(state.clone()));
+        Ok(())
+    }
+
+    fn duplicate(&mut self, sharing: Sharing) -> Result<Box<dyn Context>, PlatformError> {
+        let mut copy = Self::new(&self.host);
+        copy.regs = *self.regs()?;
+        copy.vectors = match &self.vectors {
+            Vectors::Initial => Vectors::Initial,
+            _ => Vectors::Given(self.fpu()?),
+        };
+        if let (Sharing::Space, Place::In(space, process, _)) = (sharing, &self.place) {
+            copy.place = Place::Reserved(space.reserve(process)?);
+        }
+        Ok(Box::new(copy))
+    }
+
+    fn cpu_meter(&self) -> CpuMeter {
+        self.cpu.meter()
+    }
+
+    fn interrupter(&self) -> Interrupter {
+        self.control.interrupter()
+    }
+
+    fn detach(&mut self) {
+        if self.learn().is_ok()
+            && let Place::In(..) = &self.place
+            && let Vectors::Keep = self.vectors
+            && let Ok(state) = self.fpu()
+        {
+            self.vectors = Vectors::Given(state);
+        }
+        self.leave();
+        self.result = None;
+    }
+}
+
+impl Drop for SystrapContext {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+fn registers(thread: &Thread, report: &Report) -> Regs {
+    Regs { fs_base: report.fs_base, gs_base: report.gs_base, ..report.frame.regs(thread.area()) }
+}

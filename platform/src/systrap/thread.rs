@@ -1,0 +1,308 @@
+//! A thread of a stub, seen from here: what it reports, and what it is told to go on with.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use abi::{Errno, UserAddr};
+use host::child::{self, Waited};
+use host::{futex, notify};
+use parking_lot::Mutex;
+
+use super::area::{self, Area};
+use super::frame::Frame;
+use super::text;
+use crate::event::SyscallArgs;
+use crate::stub::{KICK, host_error};
+use crate::traits::PlatformError;
+
+const AUDIT_ARCH_X86_64: u32 = 0xc000_003e;
+/// How long we sleep before we look whether the stub still lives, where nothing else would tell.
+const LOOK: Duration = Duration::from_millis(500);
+/// How long a new thread has to come up.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A stub process as such: its first thread is a child of ours.
+#[derive(Debug)]
+pub(super) struct Leader {
+    pid: i32,
+    gone: Mutex<bool>,
+    doomed: AtomicBool,
+}
+
+/// How a thread and we hand over to each other.
+#[derive(Debug)]
+pub(super) enum Link {
+    /// By notifications: each of its calls waits for our answer.
+    Listener(OwnedFd),
+    /// By a word in its area: it only has reports.
+    Futex,
+}
+
+/// A thread that waits for our answer.
+#[derive(Debug)]
+pub(super) struct Thread {
+    leader: Arc<Leader>,
+    tid: i32,
+    area: Area,
+    link: Link,
+    waiting: Waiting,
+}
+
+/// Where a thread waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waiting {
+    /// With nothing of its own to go on with; in the notification.
+    Parked(u64),
+    /// In a call of the application, the notification.
+    Call(u64, SyscallArgs),
+    /// In a report, the notification; all it has to go on with is in the frame.
+    Report(u64, Report),
+}
+
+/// Why a thread reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Report {
+    pub(super) signal: i32,
+    pub(super) frame: Frame,
+    pub(super) fs_base: u64,
+    pub(super) gs_base: u64,
+}
+
+impl Leader {
+    pub(super) fn new(pid: i32) -> Self {
+        Self { pid, gone: Mutex::new(false), doomed: AtomicBool::new(false) }
+    }
+
+    pub(super) fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// Whether the process still exists; reaps it if it does not.
+    pub(super) fn lives(&self) -> bool {
+        let mut gone = self.gone.lock();
+        if !*gone && !matches!(child::poll(self.pid), Ok(Waited::Nothing)) {
+            *gone = true;
+        }
+        !*gone
+    }
+
+    /// Kills the process; it is reaped later.
+    pub(super) fn doom(&self) {
+        let gone = self.gone.lock();
+        self.doomed.store(true, Ordering::Relaxed);
+        if !*gone {
+            let _ = child::kill(self.pid, libc::SIGKILL);
+        }
+    }
+
+    /// Whether it was killed by us or found dead.
+    pub(super) fn is_doomed(&self) -> bool {
+        self.doomed.load(Ordering::Relaxed)
+    }
+
+    /// Ends the process, and returns when nothing of it is left.
+    pub(super) fn end(&self) {
+        let mut gone = self.gone.lock();
+        if !*gone {
+            *gone = true;
+            child::kill_and_reap(self.pid);
+        }
+    }
+}
+
+impl Thread {
+    /// Waits for a new thread to come up and park. `area` and `link` are what it was given, and come back if it fails.
+    pub(super) fn arrive(leader: &Arc<Leader>, area: Area, link: Link) -> Result<Self, (PlatformError, Area, Link)> {
+        let up = wait_up(&area, area::UP, leader);
+        let ready = match &link {
+            Link::Listener(listener) => up.and_then(|()| be_synchronous(listener)),
+            Link::Futex => up,
+        };
+        if let Err(error) = ready {
+            return Err((error, area, link));
+        }
+        let tid = area.word(area::TID).load(Ordering::Relaxed).cast_signed();
+        let mut thread = Self { leader: Arc::clone(leader), tid, area, link, waiting: Waiting::Parked(0) };
+        match thread.receive() {
+            Ok(Waiting::Parked(_)) => Ok(thread),
+            Ok(_) => Err((thread.misbehaves(), thread.area, thread.link)),
+            Err(error) => Err((error, thread.area, thread.link)),
+        }
+    }
+
+    /// From a call of the application to a report with all registers; the call returns `value`.
+    pub(super) fn finish_call(&mut self, value: u64) -> Result<Report, PlatformError> {
+        // The signal waits, because the call does not let it in once we have received it.
+        self.kick();
+        self.answer(value);
+        match self.receive()? {
+            Waiting::Report(_, report) if report.signal == KICK => Ok(report),
+            _ => Err(self.misbehaves()),
+        }
+    }
+
+    /// Has it end itself. Returns whether it did.
+    pub(super) fn end(&mut self) -> bool {
+        if let Waiting::Call(..) = self.waiting
+            && self.finish_call(0).is_err()
+        {
+            return false;
+        }
+        self.answer(0);
+        self.next().is_err()
+    }
+
+    pub(super) fn tid(&self) -> i32 {
+        self.tid
+    }
+
+    pub(super) fn area(&self) -> &Area {
+        &self.area
+    }
+
+    pub(super) fn into_area(self) -> Area {
+        self.area
+    }
+
+    pub(super) fn waiting(&self) -> &Waiting {
+        &self.waiting
+    }
+
+    /// Lets it return to a frame, with a clean slate if another context begins.
+    pub(super) fn resume(&self, frame: Frame, bases: (u64, u64), clean: bool) {
+        self.area.write(area::FS, bases.0);
+        self.area.write(area::GS, bases.1);
+        self.answer(frame.address(&self.area) | u64::from(clean));
+    }
+
+    /// Nothing that it has to go on with counts any more.
+    pub(super) fn forget(&mut self) {
+        if let Waiting::Report(id, _) = self.waiting {
+            self.waiting = Waiting::Parked(id);
+        }
+    }
+
+    /// Sends it the signal that makes it report as soon as it runs application code.
+    pub(super) fn kick(&self) {
+        let _ = child::signal_thread(self.leader.pid, self.tid, KICK);
+    }
+
+    /// Answers what it waits for. If it died, the next [`Self::receive`] says so.
+    pub(super) fn answer(&self, value: u64) {
+        match (&self.link, self.waiting) {
+            (Link::Listener(listener), Waiting::Parked(id) | Waiting::Call(id, _) | Waiting::Report(id, _)) => {
+                let _ = notify::answer(listener.as_fd(), id, value);
+            }
+            (Link::Futex, _) => {
+                self.area.write(area::ANSWER, value);
+                let turn = self.area.word(area::TURN);
+                turn.store(0, Ordering::Release);
+                futex::wake(turn, 1);
+            }
+        }
+    }
+
+    /// Waits until it waits for us. If it never will again, its process is of no use any more.
+    pub(super) fn receive(&mut self) -> Result<Waiting, PlatformError> {
+        let received = self.next();
+        match received {
+            Ok(waiting) => self.waiting = waiting,
+            Err(_) => self.leader.doom(),
+        }
+        received
+    }
+
+    fn next(&mut self) -> Result<Waiting, PlatformError> {
+        let waiting = match &self.link {
+            Link::Listener(listener) => {
+                let call = match notify::receive(listener.as_fd()) {
+                    Ok(call) => call,
+                    Err(Errno::ENOTCONN) => return Err(PlatformError::StubDied),
+                    Err(errno) => return Err(host_error("SECCOMP_IOCTL_NOTIF_RECV", errno)),
+                };
+                let native = call.arch == AUDIT_ARCH_X86_64;
+                if native && call.nr == text::EVENT && text::contains(call.ip) {
+                    let [signal, siginfo, ucontext, fs, gs, _] = call.args;
+                    self.tid = call.tid.cast_signed();
+                    self.report(call.id, signal, (siginfo, ucontext), (fs, gs))?
+                } else {
+                    let nr = i64::from(call.nr).cast_unsigned();
+                    let args = SyscallArgs { nr, args: call.args, ip: UserAddr(call.ip), compat: !native };
+                    Waiting::Call(call.id, args)
+                }
+            }
+            Link::Futex => {
+                self.sleep()?;
+                let read = |at| self.area.read(at);
+                let signal = read(area::SIGNAL);
+                let bases = (read(area::FS), read(area::GS));
+                self.report(0, signal, (read(area::INFO), read(area::UCONTEXT)), bases)?
+            }
+        };
+        Ok(waiting)
+    }
+
+    /// Something that our code in the stub never does: the application got at its signal frames. It is its own loss.
+    pub(super) fn misbehaves(&self) -> PlatformError {
+        self.leader.doom();
+        PlatformError::StubDied
+    }
+
+    fn report(
+        &self,
+        id: u64,
+        signal: u64,
+        (siginfo, ucontext): (u64, u64),
+        (fs_base, gs_base): (u64, u64),
+    ) -> Result<Waiting, PlatformError> {
+        if signal == 0 {
+            return Ok(Waiting::Parked(id));
+        }
+        let frame = Frame::reported(&self.area, siginfo, ucontext).ok_or_else(|| self.misbehaves())?;
+        let signal = i32::try_from(signal).map_err(|_| self.misbehaves())?;
+        Ok(Waiting::Report(id, Report { signal, frame, fs_base, gs_base }))
+    }
+
+    fn sleep(&self) -> Result<(), PlatformError> {
+        let turn = self.area.word(area::TURN);
+        while turn.load(Ordering::Acquire) == 0 {
+            if futex::wait(turn, 0, LOOK) == Err(Errno::ETIMEDOUT) && (self.leader.is_doomed() || !self.leader.lives())
+            {
+                return Err(PlatformError::StubDied);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Waits until a thread has said in an area that it is up.
+pub(super) fn wait_up(area: &Area, word: u64, leader: &Leader) -> Result<(), PlatformError> {
+    let up = area.word(word);
+    let end = std::time::Instant::now() + PATIENCE;
+    loop {
+        match up.load(Ordering::Acquire).cast_signed() {
+            0 => {}
+            error if error < 0 => return Err(host_error("start of a stub", Errno::from_raw(error.wrapping_neg()))),
+            _ => return Ok(()),
+        }
+        let _ = futex::wait(up, 0, Duration::from_millis(20));
+        if !leader.lives() {
+            return Err(PlatformError::StubDied);
+        }
+        if std::time::Instant::now() > end {
+            return Err(host_error("start of a stub", Errno::ETIMEDOUT));
+        }
+    }
+}
+
+/// Has the two sides of a listener wake each other where they are. The word that it is up may have been forged: then there
+/// is something else yet in its place.
+pub(super) fn be_synchronous(listener: &OwnedFd) -> Result<(), PlatformError> {
+    let failed = |errno| match errno {
+        Errno::ENOTTY => host_error("start of a stub", errno),
+        errno => host_error("SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP", errno),
+    };
+    notify::set_synchronous(listener.as_fd()).map_err(failed)
+}
