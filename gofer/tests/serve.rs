@@ -39,6 +39,33 @@ fn read_all(client: &Arc<Client>, file: &OpenFile, len: usize) -> Vec<u8> {
 }
 
 #[test]
+fn lookups_take_along_what_is_asked_of_the_file() {
+    for dialect in BOTH {
+        let dir = Scratch::new();
+        fs::create_dir_all(dir.path("a/b")).expect("room");
+        fs::write(dir.path("file"), b"12345").expect("room");
+        let (client, root) = connect(export(&dir.0), dialect);
+
+        let before = client.round_trips();
+        let (file, opened) = client.lookup_and_open(&root, name("file"), OpenFlags::empty()).expect("there");
+        assert_eq!((file.stat.size, read_all(&client, &opened.expect("ours"), 9)), (5, b"12345".to_vec()));
+        let (a, listed) = client.lookup_and_list(&root, name("a")).expect("there");
+        assert_eq!(listed.expect("a directory").iter().map(|e| &*e.name).collect::<Vec<_>>(), [b"b"]);
+        if dialect == Dialect::Extended {
+            assert_eq!(client.round_trips() - before, 2);
+        }
+        // What cannot be done with the file leaves it found, and the session alive.
+        let (found, listed) = client.lookup_and_list(&root, name("file")).expect("there");
+        assert_eq!((errno(listed), found.stat.ino), (Errno::ENOTDIR, file.stat.ino));
+        let (_, opened) = client.lookup_and_open(&root, name("a"), OpenFlags::READ_WRITE).expect("there");
+        assert_eq!(errno(opened), Errno::EISDIR);
+        assert_eq!(errno(client.lookup_and_open(&root, name("none"), OpenFlags::empty())), Errno::ENOENT);
+        assert_eq!(errno(client.lookup_and_list(&root, name("none"))), Errno::ENOENT);
+        client.lookup(&a.fid, name("b")).expect("there");
+    }
+}
+
+#[test]
 fn lookup_finds_kinds_targets_and_absences() {
     for dialect in BOTH {
         let dir = Scratch::new();

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use abi::Errno;
 
-use super::{Client, FidHandle, Result};
+use super::{Client, Entry, FidHandle, Result};
 use crate::flags::{AllocateMode, OpenFlags};
 use crate::message::{Tallocate, Tdonate, Tfsync, Tlopen, Tread, Twrite};
+use crate::name::Name;
 use crate::wire::{Blob, OrZero};
 
 /// A file opened for input and output.
@@ -30,6 +31,24 @@ impl Client {
         self.walk_to(file, &[], &open)?;
         self.lopen(&open, flags)?;
         Ok(OpenFile::Remote(open))
+    }
+
+    /// The regular file called `name` in `dir`, opened. In the extended dialect that is one round trip. The inner result is
+    /// that of opening.
+    pub fn lookup_and_open(
+        self: &Arc<Self>,
+        dir: &FidHandle,
+        name: Name<'_>,
+        flags: OpenFlags,
+    ) -> Result<(Entry, Result<OpenFile>)> {
+        if !self.extended() {
+            let entry = self.lookup(dir, name)?;
+            let opened = self.open(&entry.fid, flags);
+            return Ok((entry, opened));
+        }
+        let (entry, donated) = self.lookup_and(dir, name, |fid| Tdonate { fid, flags }, |_, fd| fd)?;
+        let opened = donated.and_then(|fd| Ok(OpenFile::Host(fd.ok_or(Errno::EIO)?)));
+        Ok((entry, opened))
     }
 
     pub(super) fn lopen(&self, fid: &FidHandle, flags: OpenFlags) -> Result<()> {

@@ -27,7 +27,10 @@ pub use self::data::OpenFile;
 pub use self::fids::FidHandle;
 use self::fids::FidPool;
 pub use self::tree::{Entry, ListedEntry};
-use crate::message::{Message, RLERROR, Request, Rlerror, Tattach, Tclunk, Tforget, Tversion, decode_body};
+use crate::message::{
+    Message, RLERROR, Request, Rlerror, Step, Tattach, Tclunk, Tforget, Tversion, Twalkattr, decode_body,
+};
+use crate::name::Name;
 use crate::transport::{Frame, FrameReader, Transport, encode};
 use crate::types::{Fid, Tag};
 use crate::version::{Dialect, MIN_MSIZE};
@@ -115,6 +118,9 @@ struct Link {
 
 const CALL_TAG: Tag = Tag(0);
 
+/// Tag of a request that is sent along with another; those from 1 up belong to what is forgotten on the way.
+const SECOND_TAG: Tag = Tag(u16::MAX - 1);
+
 /// Most fids that one call forgets on its way.
 const MAX_FORGET: usize = 256;
 
@@ -177,56 +183,106 @@ impl Client {
         self.call_tagged(CALL_TAG, ask, then)
     }
 
+    /// Finds `name` in `dir` and makes a request of what it finds, both in one round trip: servers of the extended dialect
+    /// answer in order. The inner result is the second answer's.
+    fn lookup_and<Q: Request, R>(
+        self: &Arc<Self>,
+        dir: &FidHandle,
+        name: Name<'_>,
+        ask: impl FnOnce(Fid) -> Q,
+        then: impl FnOnce(Q::Reply<'_>, Option<OwnedFd>) -> R,
+    ) -> Result<(Entry, Result<R>)> {
+        let fid = FidHandle::new(self)?;
+        let steps = [Step { newfid: fid.fid(), name }];
+        let walk = Twalkattr { fid: dir.fid(), steps: List::Slice(&steps) };
+        let ask = ask(fid.fid());
+        let (mut found, mut result) = (None, None);
+        let mut then = Some(then);
+        self.round_trip(
+            |out| encode(out, CALL_TAG, &walk, self.msize).and_then(|()| encode(out, SECOND_TAG, &ask, self.msize)),
+            2,
+            |frame, fds| {
+                match (frame.tag, then.take_if(|_| frame.tag == SECOND_TAG)) {
+                    (CALL_TAG, _) if found.is_none() => {
+                        // A descriptor that is here already came with the second answer.
+                        let none = &mut VecDeque::new();
+                        found = Some(kept(answer::<Twalkattr<'_>, _>(frame, none, |r, _| tree::first_found(&r)))?);
+                    }
+                    (_, Some(then)) => result = Some(kept(answer::<Q, R>(frame, fds, then))?),
+                    _ => return Err(DecodeError::Unexpected.into()),
+                }
+                Ok(())
+            },
+        )?;
+        let (Some(found), Some(result)) = (found, result) else { return Err(DecodeError::Unexpected.into()) };
+        Ok((tree::entry(fid, found??), result))
+    }
+
     fn call_tagged<Q: Request, R>(
         &self,
         tag: Tag,
         ask: &Q,
         then: impl FnOnce(Q::Reply<'_>, Option<OwnedFd>) -> R,
     ) -> Result<R> {
+        let (mut then, mut result) = (Some(then), None);
+        self.round_trip(
+            |out| encode(out, tag, ask, self.msize),
+            1,
+            |frame, fds| match then.take_if(|_| frame.tag == tag) {
+                Some(then) => {
+                    result = Some(kept(answer::<Q, R>(frame, fds, then))?);
+                    Ok(())
+                }
+                None => Err(DecodeError::Unexpected.into()),
+            },
+        )?;
+        result.unwrap_or_else(|| Err(DecodeError::Unexpected.into()))
+    }
+
+    /// Sends what `put` writes, along with fids to forget, and hands each of its `answers` to `take`. Servers may answer in
+    /// any order. An error of `take` is a breach of the protocol, and the connection is given up.
+    fn round_trip(
+        &self,
+        put: impl FnOnce(&mut Vec<u8>) -> io::Result<()>,
+        answers: usize,
+        mut take: impl FnMut(Frame<'_>, &mut VecDeque<OwnedFd>) -> Result<()>,
+    ) -> Result<()> {
         self.calls.fetch_add(1, Ordering::Relaxed);
         let mut link = self.link.lock();
         if link.broken {
             return Err(ClientError::Lost);
         }
-        let link = &mut *link;
         link.out.clear();
         let forgotten = self.fids.take_forgotten(MAX_FORGET);
         let extra = self.put_forgotten(&mut link.out, &forgotten);
-        if encode(&mut link.out, tag, ask, self.msize).is_err() {
+        if put(&mut link.out).is_err() {
             self.fids.put_back(forgotten);
             return Err(Errno::ENAMETOOLONG.into());
         }
-        let result = self.exchange::<Q, R>(link, tag, extra, then);
+        let result = self.exchange(&mut link, extra, answers, &mut take);
         self.fids.free(forgotten);
-        if !matches!(result, Ok(_) | Err(ClientError::Refused(_))) {
-            link.broken = true;
-        }
+        link.broken = result.is_err();
         result
     }
 
-    /// Sends what `link.out` holds and reads the answer to `tag`, and `extra` others that nobody waits for. Servers may
-    /// answer in any order.
-    fn exchange<Q: Request, R>(
+    /// Sends what `link.out` holds, reads the answers to it, and `extra` others that nobody waits for.
+    fn exchange(
         &self,
         link: &mut Link,
-        tag: Tag,
         extra: usize,
-        then: impl FnOnce(Q::Reply<'_>, Option<OwnedFd>) -> R,
-    ) -> Result<R> {
+        answers: usize,
+        take: &mut dyn FnMut(Frame<'_>, &mut VecDeque<OwnedFd>) -> Result<()>,
+    ) -> Result<()> {
         let Link { reader, fds, out, .. } = link;
         self.transport.send(out, None)?;
         fds.clear();
-        let (mut then, mut result) = (Some(then), None);
-        for _ in 0..=extra {
+        for _ in 0..extra + answers {
             let frame = reader.next(&*self.transport, fds, self.msize)?.ok_or(ClientError::Lost)?;
-            let other = (1..=extra).contains(&usize::from(frame.tag.0));
-            match then.take_if(|_| frame.tag == tag) {
-                Some(then) => result = Some(answer::<Q, R>(frame, fds, then)),
-                None if other => {}
-                None => return Err(DecodeError::Unexpected.into()),
+            if !(1..=extra).contains(&usize::from(frame.tag.0)) {
+                take(frame, fds)?;
             }
         }
-        result.unwrap_or_else(|| Err(DecodeError::Unexpected.into()))
+        Ok(())
     }
 
     /// Appends the messages that forget `fids`, tagged from 1 up; tells how many answers they will have.
@@ -253,6 +309,14 @@ impl Client {
 
     fn extended(&self) -> bool {
         self.dialect == Dialect::Extended
+    }
+}
+
+/// A result that leaves the connection as it is, to be passed on; any other is an error of the connection.
+fn kept<R>(result: Result<R>) -> Result<Result<R>> {
+    match result {
+        Ok(_) | Err(ClientError::Refused(_)) => Ok(result),
+        Err(error) => Err(error),
     }
 }
 

@@ -9,8 +9,8 @@ use crate::attr::{SetAttr, Stat, StatFs};
 use crate::dirent::{self, Dirent, DirentStat};
 use crate::flags::{AttrMask, RenameFlags, UnlinkFlags};
 use crate::message::{
-    Step, Tgetattr, Tlink, Tlistdir, Treaddir, Treadlink, Tremove, Trename, Trename2, Trenameat, Tsetattr, Tsetstat,
-    Tstatfs, Tstatx, Tunlinkat, Twalk, Twalkattr,
+    Rlistdir, Rwalkattr, Step, Tgetattr, Tlink, Tlistdir, Treaddir, Treadlink, Tremove, Trename, Trename2, Trenameat,
+    Tsetattr, Tsetstat, Tstatfs, Tstatx, Tunlinkat, Twalk, Twalkattr,
 };
 use crate::name::Name;
 use crate::wire::List;
@@ -50,12 +50,9 @@ impl Client {
         let fid = FidHandle::new(self)?;
         if self.extended() {
             let steps = [Step { newfid: fid.fid(), name }];
-            let found = self.call(&Twalkattr { fid: dir.fid(), steps: List::Slice(&steps) }, |r, _| {
-                let found = r.found.iter().next().map(|f| (f.stat, Box::<[u8]>::from(f.target.0)));
-                found.ok_or_else(|| Errno::from_raw(i32::try_from(r.stopped).unwrap_or(0)))
-            })?;
-            let (stat, target) = found?;
-            return Ok(Entry { fid, stat, target: is_link(&stat).then_some(target) });
+            let walk = Twalkattr { fid: dir.fid(), steps: List::Slice(&steps) };
+            let found = self.call(&walk, |r, _| first_found(&r))?;
+            return Ok(entry(fid, found?));
         }
         self.walk_to(dir, &[name], &fid)?;
         self.finish_entry(fid)
@@ -86,9 +83,7 @@ impl Client {
             let found: Vec<_> = r.found.iter().map(|f| (f.stat, Box::<[u8]>::from(f.target.0))).collect();
             (found, r.stopped)
         })?;
-        for (fid, (stat, target)) in fids.into_iter().zip(found) {
-            entries.push(Entry { fid, stat, target: is_link(&stat).then_some(target) });
-        }
+        entries.extend(fids.into_iter().zip(found).map(|(fid, found)| entry(fid, found)));
         let complete = entries.len() == names.len();
         Ok((entries, (!complete).then(|| Errno::from_raw(i32::try_from(stopped).unwrap_or(0)))))
     }
@@ -140,26 +135,40 @@ impl Client {
         if self.extended() { self.list_extended(dir) } else { self.list_plain(dir) }
     }
 
-    fn list_extended(&self, dir: &FidHandle) -> Result<Vec<ListedEntry>> {
-        let mut all = Vec::new();
-        let mut offset = 0;
-        let count = u32::try_from(self.max_data()).unwrap_or(u32::MAX);
-        loop {
-            let next = self.call(&Tlistdir { fid: dir.fid(), offset, count }, |r, _| -> Result<Option<u64>> {
-                let mut next = None;
-                for entry in dirent::entries::<DirentStat<'_>>(r.data.0) {
-                    let DirentStat { offset, name, stat } = entry?;
-                    let kind = u8::try_from((stat.mode & S_IFMT) >> 12).unwrap_or(0);
-                    all.push(ListedEntry { name: name.as_bytes().into(), ino: stat.ino, kind, stat: Some(stat) });
-                    next = Some(offset);
-                }
-                Ok(next.filter(|_| r.end == 0))
-            })??;
-            match next {
-                Some(next) => offset = next,
-                None => return Ok(all),
-            }
+    /// The directory called `name` in `dir`, and its entries. In the extended dialect that is one round trip, unless there
+    /// are many. The inner result is that of listing.
+    pub fn lookup_and_list(
+        self: &Arc<Self>,
+        dir: &FidHandle,
+        name: Name<'_>,
+    ) -> Result<(Entry, Result<Vec<ListedEntry>>)> {
+        if !self.extended() {
+            let entry = self.lookup(dir, name)?;
+            let listed = self.list_plain(&entry.fid);
+            return Ok((entry, listed));
         }
+        let mut all = Vec::new();
+        let ask = |fid| Tlistdir { fid, offset: 0, count: self.list_count() };
+        let (entry, first) = self.lookup_and(dir, name, ask, |r, _| add_listed(&mut all, &r))?;
+        let listed = first.and_then(|next| self.list_from(&entry.fid, next?, all));
+        Ok((entry, listed))
+    }
+
+    fn list_extended(&self, dir: &FidHandle) -> Result<Vec<ListedEntry>> {
+        self.list_from(dir, Some(0), Vec::new())
+    }
+
+    /// Lists on from `next`; `None` is the end.
+    fn list_from(&self, dir: &FidHandle, mut next: Option<u64>, mut all: Vec<ListedEntry>) -> Result<Vec<ListedEntry>> {
+        while let Some(offset) = next {
+            let ask = Tlistdir { fid: dir.fid(), offset, count: self.list_count() };
+            next = self.call(&ask, |r, _| add_listed(&mut all, &r))??;
+        }
+        Ok(all)
+    }
+
+    fn list_count(&self) -> u32 {
+        u32::try_from(self.max_data()).unwrap_or(u32::MAX)
     }
 
     fn list_plain(self: &Arc<Self>, dir: &FidHandle) -> Result<Vec<ListedEntry>> {
@@ -234,6 +243,30 @@ impl Client {
             other => other,
         }
     }
+}
+
+/// Adds the entries of an answer; tells where the next ones begin, if there are more.
+fn add_listed(all: &mut Vec<ListedEntry>, answer: &Rlistdir<'_>) -> Result<Option<u64>> {
+    let mut next = None;
+    for entry in dirent::entries::<DirentStat<'_>>(answer.data.0) {
+        let DirentStat { offset, name, stat } = entry?;
+        let kind = u8::try_from((stat.mode & S_IFMT) >> 12).unwrap_or(0);
+        all.push(ListedEntry { name: name.as_bytes().into(), ino: stat.ino, kind, stat: Some(stat) });
+        next = Some(offset);
+    }
+    Ok(next.filter(|_| answer.end == 0))
+}
+
+/// What a walk of one step found.
+pub(super) fn first_found(answer: &Rwalkattr<'_>) -> Result<(Stat, Box<[u8]>)> {
+    match answer.found.iter().next() {
+        Some(found) => Ok((found.stat, found.target.0.into())),
+        None => Err(Errno::from_raw(i32::try_from(answer.stopped).unwrap_or(0)).into()),
+    }
+}
+
+pub(super) fn entry(fid: FidHandle, (stat, target): (Stat, Box<[u8]>)) -> Entry {
+    Entry { fid, stat, target: is_link(&stat).then_some(target) }
 }
 
 fn is_link(stat: &Stat) -> bool {

@@ -7,7 +7,7 @@ use abi::Errno;
 use ninep::{ClientError, Name, Stat};
 use sync::Mutex;
 
-use super::inode::{Body, GoferInode};
+use super::inode::{Body, GoferInode, Reach};
 use super::listing::{Answer, Listing};
 use super::log_lost;
 use crate::error::{Result, err};
@@ -71,7 +71,16 @@ impl GoferInode {
 
     fn fetch_listing(&self, directory: &Directory) -> Result<Arc<Listing>> {
         let before = directory.changes.load(Ordering::SeqCst);
-        let entries = self.fs.client.list(&*self.fid()?).map_err(|error| log_lost(&error))?;
+        let listed = match self.reach()? {
+            Reach::Fid(fid) => self.fs.client.list(&fid),
+            Reach::Name(dir, name) => {
+                let asked = self.fs.client.lookup_and_list(&dir, Name::new(&name)?);
+                let (entry, listed) = asked.map_err(|error| log_lost(&error))?;
+                self.reached(entry)?;
+                listed
+            }
+        };
+        let entries = listed.map_err(|error| log_lost(&error))?;
         let index = self.fs.exclusive() && entries.len() <= MAX_INDEX;
         let listing = Arc::new(Listing::new(entries, index));
         let mut kept = directory.listing.lock();
@@ -82,8 +91,17 @@ impl GoferInode {
     }
 
     fn ask(&self, name: &[u8]) -> std::result::Result<Arc<Self>, ClientError> {
-        let fid = self.fid().map_err(|error| error.errno())?;
-        let entry = self.fs.client.lookup(&fid, Name::new(name)?)?;
+        let name = Name::new(name)?;
+        let entry = match self.reach().map_err(|error| error.errno())? {
+            Reach::Fid(fid) => self.fs.client.lookup(&fid, name)?,
+            Reach::Name(dir, own) => {
+                let (found, stopped) = self.fs.client.lookup_path(&dir, &[Name::new(&own)?, name])?;
+                let mut found = found.into_iter();
+                let refused = stopped.unwrap_or(Errno::EIO);
+                self.reached(found.next().ok_or(refused)?).map_err(|error| error.errno())?;
+                found.next().ok_or(refused)?
+            }
+        };
         Ok(self.fs.inode(entry))
     }
 

@@ -6,11 +6,12 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Weak};
 
 use abi::Errno;
+use ninep::Name;
 use ninep::client::OpenFile;
 use ninep::flags::OpenFlags;
 use sync::Mutex;
 
-use super::inode::{Body, GoferInode};
+use super::inode::{Body, GoferInode, Reach};
 use super::log_lost;
 use crate::error::{Result, err};
 use crate::lock_order::Gofer;
@@ -40,7 +41,16 @@ impl GoferInode {
             return Ok(fd);
         }
         let flags = if write { OpenFlags::READ_WRITE } else { OpenFlags::empty() };
-        match self.fs.client.open(&*self.fid()?, flags).map_err(|error| log_lost(&error))? {
+        let opened = match self.reach()? {
+            Reach::Fid(fid) => self.fs.client.open(&fid, flags),
+            Reach::Name(dir, name) => {
+                let asked = self.fs.client.lookup_and_open(&dir, Name::new(&name)?, flags);
+                let (entry, opened) = asked.map_err(|error| log_lost(&error))?;
+                self.reached(entry)?;
+                opened
+            }
+        };
+        match opened.map_err(|error| log_lost(&error))? {
             OpenFile::Host(fd) => {
                 let mut handles = contents.handles.lock();
                 // Another task may have been quicker.

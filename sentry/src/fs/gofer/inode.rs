@@ -8,7 +8,7 @@ use abi::Errno;
 use abi::fcntl::OpenFlags;
 use abi::stat::FileType;
 use host::mem::HostSlice;
-use ninep::client::FidHandle;
+use ninep::client::{Entry, FidHandle};
 use ninep::{Name, Stat};
 use sync::Mutex;
 
@@ -46,6 +46,14 @@ pub(super) enum Place {
     Named(Arc<GoferInode>, Arc<[u8]>),
     /// Not at all: its last known name was removed before it ever had a fid.
     Gone,
+}
+
+/// How the gofer can be told which file is meant: by a fid, or by a name in a directory that has one. In the second case what
+/// is asked of the file goes along with the lookup, in one round trip.
+#[derive(Debug)]
+pub(super) enum Reach {
+    Fid(Arc<FidHandle>),
+    Name(Arc<FidHandle>, Arc<[u8]>),
 }
 
 /// What differs from kind to kind.
@@ -97,14 +105,27 @@ impl GoferInode {
 
     /// The fid, which is asked for now if the file has none yet. ESTALE if it cannot have one any more.
     pub(super) fn fid(&self) -> Result<Arc<FidHandle>> {
+        match self.reach()? {
+            Reach::Fid(fid) => Ok(fid),
+            Reach::Name(dir, name) => {
+                let entry = self.fs.client.lookup(&dir, Name::new(&name)?).map_err(|error| log_lost(&error))?;
+                self.reached(entry)
+            }
+        }
+    }
+
+    /// How the gofer can be told now which file is meant.
+    pub(super) fn reach(&self) -> Result<Reach> {
         let place = self.place.lock().clone();
-        let (dir, name) = match place {
-            Place::Fid(fid) => return Ok(fid),
-            Place::Named(dir, name) => (dir, name),
-            Place::Gone => return Err(Errno::ESTALE.into()),
-        };
-        let name = Name::new(&name)?;
-        let entry = self.fs.client.lookup(&*dir.fid()?, name).map_err(|error| log_lost(&error))?;
+        match place {
+            Place::Fid(fid) => Ok(Reach::Fid(fid)),
+            Place::Named(dir, name) => Ok(Reach::Name(dir.fid()?, name)),
+            Place::Gone => Err(Errno::ESTALE.into()),
+        }
+    }
+
+    /// The file was looked up by its name, and has a fid from now on.
+    pub(super) fn reached(&self, entry: Entry) -> Result<Arc<FidHandle>> {
         if Key::from(&entry.stat) != self.key {
             return Err(Errno::ESTALE.into());
         }
