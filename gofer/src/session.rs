@@ -120,6 +120,7 @@ impl<'s> Session<'s> {
             T::Trename2(ask) => self.rename2(ask, reply),
             T::Tallocate(ask) => self.allocate(ask, reply),
             T::Tforget(ask) => self.forget(ask, reply),
+            T::Tfollow(ask) => self.follow(ask, reply),
             T::Tgetxattr(ask) => self.getxattr(ask, reply),
             T::Tlistxattr(ask) => self.listxattr(ask, reply),
             T::Tsetxattr(ask) => self.setxattr(ask, reply),

@@ -1,9 +1,11 @@
-//! The beginning and the end of fids: `Tauth`, `Tattach`, `Tclunk`, `Tforget`, `Tremove`.
+//! The beginning and the end of fids: `Tauth`, `Tattach`, `Tclunk`, `Tforget`, `Tremove`; and
+//! where they are served: `Tfollow`.
 
 use std::sync::Arc;
 
 use abi::Errno;
-use ninep::message::{Rattach, Rclunk, Rforget, Tattach, Tauth, Tclunk, Tforget, Tremove};
+use host::sched::CpuMask;
+use ninep::message::{Rattach, Rclunk, Rfollow, Rforget, Tattach, Tauth, Tclunk, Tfollow, Tforget, Tremove};
 use nix::fcntl::OFlag;
 
 use crate::fids::Open;
@@ -44,6 +46,18 @@ impl Session<'_> {
             let _ = self.fids.remove(fid);
         }
         reply.send(&Rforget {})
+    }
+
+    /// The thread that serves the connection goes where its client is. Only the client waits for it, so whatever it says
+    /// harms nobody else; a CPU that we may not use is as good as none.
+    pub(crate) fn follow(&mut self, ask: &Tfollow, reply: &mut Reply<'_>) -> Result<(), Errno> {
+        if let Some(all) = host::sched::all_cpus() {
+            let one = CpuMask::one(ask.cpu);
+            if !one.within(&all) || one.apply(0).is_err() {
+                let _ = all.apply(0);
+            }
+        }
+        reply.send(&Rfollow {})
     }
 
     /// A fid holds no name to remove; it is clunked all the same, as 9P wants it.

@@ -99,6 +99,8 @@ fn rules(proc_fd: u64) -> Vec<(c_long, Vec<Vec<Arg>>)> {
         (libc::SYS_rt_sigprocmask, vec![]),
         (libc::SYS_rt_sigreturn, vec![]),
         (libc::SYS_sched_getaffinity, vec![]),
+        // A thread goes where its client is.
+        (libc::SYS_sched_setaffinity, vec![vec![Is(0, 0)]]),
         (libc::SYS_gettid, vec![]),
         (libc::SYS_prctl, vec![vec![Is(0, bits(libc::PR_SET_NAME))], vec![Is(0, bits(libc::PR_SET_VMA))]]),
         (libc::SYS_futex, vec![]),

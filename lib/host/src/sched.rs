@@ -31,6 +31,12 @@ impl CpuMask {
         self.0.iter().map(|word| word.count_ones()).sum()
     }
 
+    /// Whether it has a CPU, and all of its CPUs are among those of `other`.
+    #[must_use]
+    pub fn within(&self, other: &Self) -> bool {
+        self.count() > 0 && self.0.iter().zip(&other.0).all(|(own, all)| own & !all == 0)
+    }
+
     /// Those that `tid` may use; 0 is the calling thread.
     pub fn of(tid: i32) -> Result<Self, Errno> {
         let mut words = [0; WORDS];

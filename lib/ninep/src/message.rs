@@ -203,6 +203,8 @@ messages! {
     154 Tremovexattr<'q> { fid: Fid, name: Str<'q> } => Rremovexattr {};
     /// As `Tcreatex`, for a file without a name, which `Tlink` may give it: open(2) with O_TMPFILE.
     156 Ttmpfile { dfid: Fid, newfid: Fid, mode: u32, uid: u32, gid: u32 } => Rtmpfile { stat: Stat };
+    /// On which CPU the client asks from now on, so that the server may run there; all bits set for none in particular.
+    158 Tfollow { cpu: u32 } => Rfollow {};
 }
 
 /// One step of [`Twalkattr`].

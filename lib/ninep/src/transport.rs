@@ -19,6 +19,11 @@ pub trait Transport: Send + Sync {
     /// Receives what is there, at least one byte unless the peer is gone (0). Descriptors that came along are appended
     /// to `fds` in the order of their bytes; a side that expects none must not accept any.
     fn receive(&self, buffer: &mut [u8], fds: &mut VecDeque<OwnedFd>) -> io::Result<usize>;
+
+    /// The CPU that the calling thread is on, if the peer may run there too.
+    fn cpu(&self) -> Option<u32> {
+        None
+    }
 }
 
 macro_rules! plain_streams {

@@ -9,6 +9,7 @@
 mod create;
 mod data;
 mod fids;
+mod follow;
 mod tree;
 mod xattr;
 
@@ -26,9 +27,10 @@ pub use self::create::{Creation, Owner};
 pub use self::data::OpenFile;
 pub use self::fids::FidHandle;
 use self::fids::FidPool;
+use self::follow::Follow;
 pub use self::tree::{Entry, ListedEntry};
 use crate::message::{
-    Message, RLERROR, Request, Rlerror, Step, Tattach, Tclunk, Tforget, Tversion, Twalkattr, decode_body,
+    Message, RLERROR, Request, Rlerror, Step, Tattach, Tclunk, Tfollow, Tforget, Tversion, Twalkattr, decode_body,
 };
 use crate::name::Name;
 use crate::transport::{Frame, FrameReader, Transport, encode};
@@ -113,6 +115,7 @@ struct Link {
     reader: FrameReader,
     out: Vec<u8>,
     fds: VecDeque<OwnedFd>,
+    follow: Follow,
     broken: bool,
 }
 
@@ -254,7 +257,8 @@ impl Client {
         }
         link.out.clear();
         let forgotten = self.fids.take_forgotten(MAX_FORGET);
-        let extra = self.put_forgotten(&mut link.out, &forgotten);
+        let mut extra = self.put_forgotten(&mut link.out, &forgotten);
+        extra += self.put_follow(&mut link, extra);
         if put(&mut link.out).is_err() {
             self.fids.put_back(forgotten);
             return Err(Errno::ENAMETOOLONG.into());
@@ -299,6 +303,15 @@ impl Client {
                 clunks.zip(tags).flat_map(|(ask, tag)| encode(out, tag, &ask, self.msize)).count()
             }
         }
+    }
+
+    /// Tells the server where to run, if that is another place now; tells how many answers that will have.
+    fn put_follow(&self, link: &mut Link, extra: usize) -> usize {
+        let Some(cpu) = self.transport.cpu().filter(|_| self.extended()) else { return 0 };
+        let Some(wanted) = link.follow.call_from(cpu) else { return 0 };
+        let ask = Tfollow { cpu: wanted.unwrap_or(u32::MAX) };
+        let tag = u16::try_from(extra + 1).map(Tag);
+        tag.is_ok_and(|tag| encode(&mut link.out, tag, &ask, self.msize).is_ok()).into()
     }
 
     /// How much data one message may carry.

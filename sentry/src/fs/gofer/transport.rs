@@ -25,4 +25,9 @@ impl Transport for Connection {
     fn receive(&self, buffer: &mut [u8], fds: &mut VecDeque<OwnedFd>) -> io::Result<usize> {
         self.0.receive(buffer, fds)
     }
+
+    fn cpu(&self) -> Option<u32> {
+        // Where there is only one there is nothing to follow.
+        host::sched::all_cpus().map(|_| host::sched::current_cpu())
+    }
 }
