@@ -50,6 +50,8 @@ lock_order! {
     Tty,
     /// SysV and POSIX IPC registries (`ipc`).
     Ipc,
+    /// One segment, semaphore set or queue (`ipc`).
+    IpcObject,
     /// Futex buckets (`futex`). Owners of PI futexes are looked up, and words in memory read, under it.
     Futex,
     /// The process tree: thread groups, process groups, sessions, parents and children (`task::tree`).

@@ -12,6 +12,7 @@ mod file;
 mod fs;
 mod futex;
 mod handler;
+mod ipc;
 mod mm;
 mod net;
 mod path;

@@ -32,7 +32,7 @@ impl Kernel {
                 .map_err(|e| failure("cannot make a pid namespace", &e))?,
         };
         let namespaces = Arc::new(self.namespaces_for(spec, &pid_ns, first));
-        let fs = root::build(self, spec, files, MountContext { pid_ns: &pid_ns })?;
+        let fs = root::build(self, spec, files, MountContext { pid_ns: &pid_ns, ipc: &namespaces.ipc })?;
         let container = Container::new(spec.id.clone(), spec.limits.pids, pid_ns, namespaces, fs);
         let task = process::make(
             Surroundings {

@@ -8,6 +8,7 @@ use super::Kernel;
 use crate::error::{Result, err};
 use crate::fs::{devpts, proc, sysfs, tmpfs};
 use crate::task::PidNamespace;
+use crate::task::namespaces::IpcNamespace;
 use crate::vfs::Dentry;
 use crate::vfs::fs_types::{self, FsType};
 
@@ -16,6 +17,8 @@ use crate::vfs::fs_types::{self, FsType};
 pub struct MountContext<'a> {
     /// Whose processes a procfs shows.
     pub pid_ns: &'a Arc<PidNamespace>,
+    /// Whose message queues an mqueue shows.
+    pub ipc: &'a Arc<IpcNamespace>,
 }
 
 /// Makes the types known to mount(2).
@@ -26,13 +29,13 @@ pub(super) fn register() {
                 name: $name,
                 in_user_ns: true,
                 mount: |task, _, data| {
-                    task.kernel().make_file_system($name, data, MountContext { pid_ns: task.pid_ns() })
+                    task.kernel().make_file_system($name, data, MountContext { pid_ns: task.pid_ns(), ipc: &task.namespaces().ipc })
                 },
                 remount: fs_types::keep_options,
             });
         )*};
     }
-    types!("proc", "sysfs", "devpts");
+    types!("proc", "sysfs", "devpts", "mqueue");
 }
 
 impl Kernel {
@@ -53,6 +56,7 @@ impl Kernel {
                 Dentry::new_root(devpts::mount(data)?)
             }
             "sysfs" => Dentry::new_root(sysfs::new(self)),
+            "mqueue" => Dentry::new_root(context.ipc.space().mqueue_fs()),
             "proc" => Dentry::new_root(proc::new(self, context.pid_ns)),
             _ => err(Errno::ENODEV),
         }

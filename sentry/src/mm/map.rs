@@ -112,6 +112,34 @@ impl MemoryManager {
     }
 }
 
+impl MemoryManager {
+    /// shmdt(2): unmaps the System V segment whose first byte is mapped at `addr`, and whatever of it is mapped behind that
+    /// where it was attached. EINVAL if none is.
+    pub fn unmap_segment(&self, addr: UserAddr) -> Result<()> {
+        self.change(|change| {
+            let mut found: Option<(Arc<dyn Mappable>, u64)> = None;
+            let mut parts = Vec::new();
+            for vma in change.space.vmas.upwards(addr) {
+                let Some((object, offset)) = vma.object_at(vma.range.start) else { continue };
+                let Some(len) = object.segment_len() else { continue };
+                // Where it would begin if all of it were mapped.
+                let fits = vma.range.start.0.checked_sub(offset) == Some(addr.0);
+                match &found {
+                    None if fits => found = Some((Arc::clone(object), len)),
+                    Some((own, _)) if fits && Arc::ptr_eq(own, object) => {}
+                    Some((_, len)) if vma.range.start.0 - addr.0 >= *len => break,
+                    _ => continue,
+                }
+                parts.push(vma.range);
+            }
+            if parts.is_empty() {
+                return err(Errno::EINVAL);
+            }
+            parts.into_iter().try_for_each(|range| change.unmap(range))
+        })
+    }
+}
+
 impl Change<'_> {
     /// `len` bytes at `addr`, rounded up to pages; `errno` if they leave what an application may use.
     pub(super) fn user_range(&self, addr: UserAddr, len: u64, errno: Errno) -> Result<UserRange> {

@@ -43,6 +43,14 @@ pub trait Mappable: Send + Sync + Debug {
     fn allow_shared_write(&self) -> Result<()> {
         Ok(())
     }
+
+    /// A System V segment's length in bytes; `None` for anything else.
+    fn segment_len(&self) -> Option<u64> {
+        None
+    }
+
+    /// A mapping of the object is gone. Called with the address space locked, as [`Self::translate`].
+    fn unmapped(&self) {}
 }
 
 /// A piece of a host file that backs a piece of an object.
@@ -98,6 +106,12 @@ impl Mappings {
     #[must_use]
     pub fn any_writable_shared(&self) -> bool {
         self.writable_shared.load(Ordering::SeqCst) > 0
+    }
+
+    /// How many mappings there are.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.users.lock().values().map(|(_, count)| *count as u64).sum()
     }
 
     fn enter(&self, mm: &Weak<MemoryManager>, writable_shared: bool) {
@@ -158,5 +172,6 @@ impl Clone for Registration {
 impl Drop for Registration {
     fn drop(&mut self) {
         self.object.mappings().leave(&self.mm, self.writable_shared);
+        self.object.unmapped();
     }
 }

@@ -20,6 +20,7 @@ use super::pidfd;
 use super::signal::{GroupSignals, TaskSignals};
 use super::{CurrentTask, Limits, Task, TaskParts, ThreadGroup, UserNamespace};
 use crate::error::{Restart, Result, err};
+use crate::ipc::SemUndo;
 use crate::user::UserPtr;
 
 /// What to make, checked for what needs no look at the task.
@@ -167,6 +168,9 @@ impl CurrentTask {
             true => Some(pidfd::PendingFd::new(self, &pid, thread, request.pidfd)?),
             false => None,
         };
+        if flags.contains(CloneFlags::CLONE_SYSVSEM) {
+            SemUndo::share(&self.task, &task);
+        }
         let vfork = flags.contains(CloneFlags::CLONE_VFORK).then(|| VforkDone::new(Arc::clone(&self.task)));
         let event = self.clone_event(flags, request.exit_signal.filter(|_| !thread));
         let traced = event.is_some() || flags.contains(CloneFlags::CLONE_PTRACE);

@@ -10,6 +10,7 @@ use super::unshare::with_all_caps;
 use super::{CurrentTask, Task, UserNamespace};
 use crate::error::{Result, err};
 use crate::fs::nsfs::Namespace;
+use crate::ipc::SemUndo;
 
 impl CurrentTask {
     /// setns(2) with a namespace's file. `kind` is 0 or the CLONE_NEW* flag that the namespace must be of.
@@ -99,7 +100,10 @@ impl CurrentTask {
             Namespace::Mount(ns) => return self.fs().enter(Arc::clone(ns)),
             Namespace::Pid(ns) => new.pid_for_children = Arc::clone(ns),
             Namespace::Uts(ns) => new.uts = Arc::clone(ns),
-            Namespace::Ipc(ns) => new.ipc = Arc::clone(ns),
+            Namespace::Ipc(ns) => {
+                SemUndo::leave(self);
+                new.ipc = Arc::clone(ns);
+            }
             Namespace::Net(ns) => new.net = Arc::clone(ns),
             Namespace::Cgroup(ns) => new.cgroup = Arc::clone(ns),
             Namespace::Time(ns) => (new.time, new.time_for_children) = (Arc::clone(ns), Arc::clone(ns)),

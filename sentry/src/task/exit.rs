@@ -16,6 +16,7 @@ use super::pid::PidNamespace;
 use super::session::ProcessGroup;
 use super::tree::TreeGuard;
 use super::{CurrentTask, Task, ThreadGroup};
+use crate::ipc::SemUndo;
 
 /// What the parent of a vfork(2) child waits for: the child has ended or replaced its memory.
 #[derive(Debug)]
@@ -61,6 +62,7 @@ impl CurrentTask {
             group.report_job(notice);
         }
         self.leave_memory();
+        SemUndo::leave(&task);
         let last = {
             let mut threads = group.threads.lock();
             if task.is_leader() {

@@ -64,6 +64,7 @@ use abi::signal::Signal;
 use platform::CpuMeter;
 use sync::{Mutex, Parker};
 
+use crate::ipc::SemUndo;
 use crate::kernel::Kernel;
 use crate::lock_order;
 use crate::mm::MemoryManager;
@@ -84,6 +85,7 @@ pub struct Task {
     pub signals: Arc<TaskSignals>,
     ptrace: ptrace::Tracee,
     seccomp: seccomp::Seccomp,
+    pub(crate) sem_undo: Mutex<Option<Arc<SemUndo>>, lock_order::Leaf>,
     shared: Mutex<Shared, lock_order::Task>,
     clocks: TaskClocks,
     /// Counters.
@@ -164,6 +166,7 @@ impl Task {
             signals: parts.signals,
             ptrace: ptrace::Tracee::default(),
             seccomp: seccomp::Seccomp::default(),
+            sem_undo: Mutex::new(None),
             shared: Mutex::new(Shared {
                 comm: parts.comm,
                 pid: parts.pid,

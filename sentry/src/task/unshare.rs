@@ -10,6 +10,7 @@ use super::clone::NEW_PROXIED;
 use super::user_ns::IdKind;
 use super::{Credentials, CurrentTask, UserNamespace};
 use crate::error::{Result, err};
+use crate::ipc::SemUndo;
 
 /// What unshare(2) knows.
 const ALLOWED: CloneFlags = NEW_PROXIED
@@ -75,6 +76,9 @@ impl CurrentTask {
         }
         if let Some(creds) = creds {
             self.set_creds(creds);
+        }
+        if flags.intersects(F::CLONE_SYSVSEM | F::CLONE_NEWIPC) {
+            SemUndo::leave(&self.task);
         }
         if let Some(namespaces) = namespaces {
             self.set_namespaces(namespaces);

@@ -11,6 +11,7 @@ use crate::error::err;
 use crate::fs::pseudo::Tree;
 use crate::fs::pseudo::dir::StaticDir;
 use crate::fs::pseudo::text::TextFile;
+use crate::ipc::settings::{Limit, Settings};
 use crate::kernel::Kernel;
 use crate::lock_order::Leaf;
 use crate::task::CurrentTask;
@@ -41,11 +42,6 @@ const FIXED: &[(&str, &str, &str)] = &[
     ("fs/inotify", "max_queued_events", "16384\n"),
     ("fs/inotify", "max_user_instances", "128\n"),
     ("fs/inotify", "max_user_watches", "65536\n"),
-    ("fs/mqueue", "msg_max", "10\n"),
-    ("fs/mqueue", "msgsize_max", "8192\n"),
-    ("fs/mqueue", "queues_max", "256\n"),
-    ("fs/mqueue", "msg_default", "10\n"),
-    ("fs/mqueue", "msgsize_default", "8192\n"),
     ("kernel", "ostype", "Linux\n"),
     ("kernel", "cap_last_cap", "40\n"),
     ("kernel", "core_pattern", "core\n"),
@@ -92,20 +88,28 @@ const FIXED: &[(&str, &str, &str)] = &[
 
 /// Settings that are kept but steer nothing: directory, name, first value.
 const KEPT: &[(&str, &str, &str)] = &[
-    ("kernel", "msgmax", "8192\n"),
-    ("kernel", "msgmnb", "16384\n"),
-    ("kernel", "msgmni", "32000\n"),
-    ("kernel", "sem", "32000\t1024000000\t500\t32000\n"),
-    ("kernel", "shmall", "18446744073692774399\n"),
-    ("kernel", "shmmax", "18446744073692774399\n"),
-    ("kernel", "shmmni", "4096\n"),
-    ("kernel", "shm_rmid_forced", "0\n"),
     ("net/ipv4", "ip_forward", "0\n"),
     ("net/ipv4", "ip_local_port_range", "32768\t60999\n"),
     ("net/ipv4", "ip_unprivileged_port_start", "1024\n"),
     ("net/ipv4", "ping_group_range", "1\t0\n"),
     ("net/ipv4", "tcp_rmem", "4096\t131072\t6291456\n"),
     ("net/ipv4", "tcp_wmem", "4096\t16384\t4194304\n"),
+];
+
+/// Limits of the reader's IPC namespace: directory, name, and where it stands.
+const IPC: &[(&str, &str, fn(&Settings) -> &Limit)] = &[
+    ("fs/mqueue", "msg_default", |s| &s.msg_default),
+    ("fs/mqueue", "msg_max", |s| &s.msg_max),
+    ("fs/mqueue", "msgsize_default", |s| &s.msgsize_default),
+    ("fs/mqueue", "msgsize_max", |s| &s.msgsize_max),
+    ("fs/mqueue", "queues_max", |s| &s.queues_max),
+    ("kernel", "msgmax", |s| &s.msgmax),
+    ("kernel", "msgmnb", |s| &s.msgmnb),
+    ("kernel", "msgmni", |s| &s.msgmni),
+    ("kernel", "shmall", |s| &s.shmall),
+    ("kernel", "shmmax", |s| &s.shmmax),
+    ("kernel", "shmmni", |s| &s.shmmni),
+    ("kernel", "shm_rmid_forced", |s| &s.shm_rmid_forced),
 ];
 
 /// `/proc/sys`.
@@ -117,6 +121,11 @@ pub(super) fn directory(tree: &Arc<Tree>, _: &Arc<Kernel>) -> Arc<dyn Inode> {
     for (dir, name, value) in KEPT {
         root.add(&format!("{dir}/{name}"), kept(tree, value));
     }
+    for (dir, name, limit) in IPC {
+        let limit = *limit;
+        root.add(&format!("{dir}/{name}"), limits(tree, move |s| std::slice::from_ref(limit(s))));
+    }
+    root.add("kernel/sem", limits(tree, |s| &s.sem));
     root.add("kernel/hostname", name_file(tree, |names| &mut names.host));
     root.add("kernel/domainname", name_file(tree, |names| &mut names.domain));
     root.add(
@@ -180,7 +189,9 @@ impl Node {
 /// The names in this file live as long as the program; a procfs is made only a few times.
 fn intern(name: &str) -> &'static str {
     let tables = FIXED.iter().chain(KEPT).flat_map(|(dir, name, _)| dir.split('/').chain(name.split('/')));
-    let own = ["hostname", "domainname", "osrelease", "version", "arch", "boot_id", "uuid", "pid_max", "ns_last_pid"];
+    let tables = tables.chain(IPC.iter().flat_map(|(dir, name, _)| dir.split('/').chain(std::iter::once(*name))));
+    let own =
+        ["sem", "hostname", "domainname", "osrelease", "version", "arch", "boot_id", "uuid", "pid_max", "ns_last_pid"];
     tables.chain(own).find(|known| *known == name).unwrap_or("unknown")
 }
 
@@ -198,6 +209,37 @@ fn kept(tree: &Tree, first: &'static str) -> Arc<dyn Inode> {
             }
             line.push(b'\n');
             *stored.lock() = line;
+            Ok(())
+        })),
+    )
+}
+
+/// Limits of the reader's IPC namespace, on one line.
+fn limits(tree: &Tree, which: impl Fn(&Settings) -> &[Limit] + Copy + Send + Sync + 'static) -> Arc<dyn Inode> {
+    TextFile::with(
+        tree.meta(S_IFREG | 0o644, 1),
+        Arc::new(move |task: &CurrentTask| {
+            let space = task.namespaces().ipc.space();
+            let values: Vec<_> = which(&space.settings).iter().map(|limit| limit.get().to_string()).collect();
+            Ok(format!("{}\n", values.join("\t")).into_bytes())
+        }),
+        Some(Arc::new(move |task: &CurrentTask, bytes: &[u8]| {
+            let ns = &task.namespaces().ipc;
+            if !task.creds().has_in(Cap::CAP_SYS_RESOURCE, &ns.user_ns)
+                && !task.creds().has_in(Cap::CAP_SYS_ADMIN, &ns.user_ns)
+            {
+                return err(Errno::EPERM);
+            }
+            let text = std::str::from_utf8(bytes).map_err(|_| Errno::EINVAL)?;
+            let space = ns.space();
+            let mut words = text.split_ascii_whitespace();
+            for limit in which(&space.settings) {
+                let Some(word) = words.next() else { break };
+                let value = word.parse().map_err(|_| Errno::EINVAL)?;
+                if !limit.set(value) {
+                    return err(Errno::EINVAL);
+                }
+            }
             Ok(())
         })),
     )

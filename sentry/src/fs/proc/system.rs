@@ -12,6 +12,7 @@ use crate::fs::pseudo::Tree;
 use crate::fs::pseudo::dir::StaticDir;
 use crate::fs::pseudo::link::Link;
 use crate::fs::pseudo::text::TextFile;
+use crate::ipc::IpcSpace;
 use crate::kernel::Kernel;
 use crate::kernel::version::proc_version;
 use crate::task::CurrentTask;
@@ -67,7 +68,12 @@ pub(super) fn files(tree: &Arc<Tree>, kernel: &Arc<Kernel>) -> Vec<(&'static str
     list.push(("irq", StaticDir::new(tree, Vec::new())));
     list.push(("driver", StaticDir::new(tree, Vec::new())));
     list.push(("tty", StaticDir::new(tree, vec![("drivers", TextFile::fixed(tree, TTY_DRIVERS) as Arc<dyn Inode>)])));
-    let sysvipc = ["msg", "sem", "shm"].map(|name| (name, TextFile::new(tree, |_| Ok(Vec::new())) as Arc<dyn Inode>));
+    let tables: [(&'static str, fn(&IpcSpace, &CurrentTask) -> String); 3] =
+        [("msg", IpcSpace::msg_text), ("sem", IpcSpace::sem_text), ("shm", IpcSpace::shm_text)];
+    let sysvipc = tables.map(|(name, text)| {
+        let show = move |task: &CurrentTask| Ok(text(&task.namespaces().ipc.space(), task).into_bytes());
+        (name, TextFile::new(tree, show) as Arc<dyn Inode>)
+    });
     list.push(("sysvipc", StaticDir::new(tree, sysvipc.to_vec())));
     list
 }
