@@ -108,6 +108,23 @@ impl<'a> IoDst<'a> {
         })
     }
 
+    /// Leaves out up to `n` bytes: they count as put and are not touched. Returns how many.
+    pub fn skip(&mut self, n: usize) -> usize {
+        let n = n.min(self.remaining());
+        if let Dst::User { cursor, .. } = &mut self.to {
+            let mut left = n;
+            while left > 0
+                && let Some(slice) = cursor.current()
+            {
+                let step = slice.len.min(left);
+                cursor.offset += step;
+                left -= step;
+            }
+        }
+        self.done += n;
+        n
+    }
+
     /// Takes from `src` what fits.
     pub fn fill_from(&mut self, src: &mut IoSrc<'_>) -> Result<usize> {
         let limit = src.remaining();

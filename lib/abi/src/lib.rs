@@ -25,6 +25,7 @@ pub mod limits;
 pub mod membarrier;
 pub mod mman;
 pub mod mount;
+pub mod netlink;
 pub mod pidfd;
 pub mod poll;
 pub mod prctl;

@@ -179,6 +179,7 @@ numbers! {
         SOL_UDP = 17,
         SOL_IPV6 = 41,
         SOL_ICMPV6 = 58,
+        SOL_UDPLITE = 136,
         SOL_RAW = 255,
         SOL_PACKET = 263,
         SOL_NETLINK = 270,
@@ -306,9 +307,11 @@ numbers! {
         IP_TTL = 2,
         IP_HDRINCL = 3,
         IP_OPTIONS = 4,
+        IP_ROUTER_ALERT = 5,
         IP_RECVOPTS = 6,
         IP_RETOPTS = 7,
         IP_PKTINFO = 8,
+        IP_PKTOPTIONS = 9,
         IP_MTU_DISCOVER = 10,
         IP_RECVERR = 11,
         IP_RECVTTL = 12,
@@ -319,21 +322,34 @@ numbers! {
         IP_RECVORIGDSTADDR = 20,
         IP_MINTTL = 21,
         IP_NODEFRAG = 22,
+        IP_CHECKSUM = 23,
         IP_BIND_ADDRESS_NO_PORT = 24,
+        IP_RECVFRAGSIZE = 25,
+        IP_RECVERR_RFC4884 = 26,
         IP_MULTICAST_IF = 32,
         IP_MULTICAST_TTL = 33,
         IP_MULTICAST_LOOP = 34,
         IP_ADD_MEMBERSHIP = 35,
         IP_DROP_MEMBERSHIP = 36,
+        IP_ADD_SOURCE_MEMBERSHIP = 39,
+        IP_DROP_SOURCE_MEMBERSHIP = 40,
         IP_MULTICAST_ALL = 49,
         IP_UNICAST_IF = 50,
         IP_LOCAL_PORT_RANGE = 51,
     }
 }
 
+/// Options of SOL_IP and SOL_IPV6 alike: groups by `struct group_req`.
+pub const MCAST_JOIN_GROUP: i32 = 42;
+pub const MCAST_LEAVE_GROUP: i32 = 45;
+
 numbers! {
     /// The name of an option of SOL_IPV6.
     pub fn ipv6_name(i32) {
+        IPV6_ADDRFORM = 1,
+        IPV6_2292PKTINFO = 2,
+        IPV6_CHECKSUM = 7,
+        IPV6_2292HOPLIMIT = 8,
         IPV6_UNICAST_HOPS = 16,
         IPV6_MULTICAST_IF = 17,
         IPV6_MULTICAST_HOPS = 18,
@@ -344,20 +360,127 @@ numbers! {
         IPV6_MTU = 24,
         IPV6_RECVERR = 25,
         IPV6_V6ONLY = 26,
+        IPV6_MULTICAST_ALL = 29,
+        IPV6_FLOWINFO_SEND = 33,
         IPV6_RECVPKTINFO = 49,
         IPV6_PKTINFO = 50,
         IPV6_RECVHOPLIMIT = 51,
         IPV6_HOPLIMIT = 52,
+        IPV6_DONTFRAG = 62,
         IPV6_RECVTCLASS = 66,
         IPV6_TCLASS = 67,
-        IPV6_DONTFRAG = 62,
-        IPV6_FREEBIND = 78,
+        IPV6_AUTOFLOWLABEL = 70,
+        IPV6_ADDR_PREFERENCES = 72,
         IPV6_TRANSPARENT = 75,
+        IPV6_UNICAST_IF = 76,
+        IPV6_FREEBIND = 78,
     }
+}
+
+/// ICMP_FILTER of SOL_RAW, and that of SOL_ICMPV6: which types a raw socket does not want.
+pub const ICMP_FILTER: i32 = 1;
+/// UDP_CORK of SOL_UDP.
+pub const UDP_CORK: i32 = 1;
+pub const UDP_SEGMENT: i32 = 103;
+pub const UDP_GRO: i32 = 104;
+/// Where an error of the error queue comes from.
+pub const SO_EE_ORIGIN_LOCAL: u8 = 1;
+pub const SO_EE_ORIGIN_ICMP: u8 = 2;
+pub const SO_EE_ORIGIN_ICMP6: u8 = 3;
+
+/// `struct sock_extended_err`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct SockExtendedErr {
+    pub ee_errno: u32,
+    pub ee_origin: u8,
+    pub ee_type: u8,
+    pub ee_code: u8,
+    pub ee_pad: u8,
+    pub ee_info: u32,
+    pub ee_data: u32,
+}
+
+/// `struct in_pktinfo`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct InPktinfo {
+    pub ipi_ifindex: i32,
+    pub ipi_spec_dst: [u8; 4],
+    pub ipi_addr: [u8; 4],
+}
+
+/// `struct in6_pktinfo`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct In6Pktinfo {
+    pub ipi6_addr: [u8; 16],
+    pub ipi6_ifindex: u32,
+}
+
+/// `struct tcp_info`, as long as it is here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct TcpInfo {
+    pub tcpi_state: u8,
+    pub tcpi_ca_state: u8,
+    pub tcpi_retransmits: u8,
+    pub tcpi_probes: u8,
+    pub tcpi_backoff: u8,
+    pub tcpi_options: u8,
+    pub tcpi_wscale: u8,
+    pub tcpi_delivery_rate_app_limited: u8,
+    pub tcpi_rto: u32,
+    pub tcpi_ato: u32,
+    pub tcpi_snd_mss: u32,
+    pub tcpi_rcv_mss: u32,
+    pub tcpi_unacked: u32,
+    pub tcpi_sacked: u32,
+    pub tcpi_lost: u32,
+    pub tcpi_retrans: u32,
+    pub tcpi_fackets: u32,
+    pub tcpi_last_data_sent: u32,
+    pub tcpi_last_ack_sent: u32,
+    pub tcpi_last_data_recv: u32,
+    pub tcpi_last_ack_recv: u32,
+    pub tcpi_pmtu: u32,
+    pub tcpi_rcv_ssthresh: u32,
+    pub tcpi_rtt: u32,
+    pub tcpi_rttvar: u32,
+    pub tcpi_snd_ssthresh: u32,
+    pub tcpi_snd_cwnd: u32,
+    pub tcpi_advmss: u32,
+    pub tcpi_reordering: u32,
+    pub tcpi_rcv_rtt: u32,
+    pub tcpi_rcv_space: u32,
+    pub tcpi_total_retrans: u32,
+    pub tcpi_pacing_rate: u64,
+    pub tcpi_max_pacing_rate: u64,
+    pub tcpi_bytes_acked: u64,
+    pub tcpi_bytes_received: u64,
+    pub tcpi_segs_out: u32,
+    pub tcpi_segs_in: u32,
+    pub tcpi_notsent_bytes: u32,
+    pub tcpi_min_rtt: u32,
+    pub tcpi_data_segs_in: u32,
+    pub tcpi_data_segs_out: u32,
+    pub tcpi_delivery_rate: u64,
+    pub tcpi_busy_time: u64,
+    pub tcpi_rwnd_limited: u64,
+    pub tcpi_sndbuf_limited: u64,
+    pub tcpi_delivered: u32,
+    pub tcpi_delivered_ce: u32,
+    pub tcpi_bytes_sent: u64,
+    pub tcpi_bytes_retrans: u64,
+    pub tcpi_dsack_dups: u32,
+    pub tcpi_reord_seen: u32,
+    pub tcpi_rcv_ooopack: u32,
+    pub tcpi_snd_wnd: u32,
 }
 
 pub const IPPROTO_IP: i32 = 0;
 pub const IPPROTO_ICMP: i32 = 1;
+pub const IPPROTO_IGMP: i32 = 2;
 pub const IPPROTO_TCP: i32 = 6;
 pub const IPPROTO_UDP: i32 = 17;
 pub const IPPROTO_IPV6: i32 = 41;

@@ -47,11 +47,12 @@ impl SocketFile {
 }
 
 impl FileOps for SocketFile {
-    fn read(&self, _: &File, task: &CurrentTask, _: u64, dst: &mut IoDst<'_>) -> Result<usize> {
+    fn read(&self, file: &File, task: &CurrentTask, _: u64, dst: &mut IoDst<'_>) -> Result<usize> {
         if dst.remaining() == 0 && self.socket.kind() == super::Kind::Stream {
             return Ok(0);
         }
-        Ok(self.socket.recv(task, &mut RecvMsg { dst, flags: MsgFlags::empty(), wants_ancillary: false })?.len)
+        let flags = if file.nonblocking() { MsgFlags::MSG_DONTWAIT } else { MsgFlags::empty() };
+        Ok(self.socket.recv(task, &mut RecvMsg { dst, flags, wants_ancillary: false })?.len)
     }
 
     fn write(&self, file: &File, task: &CurrentTask, _: &mut u64, src: &mut IoSrc<'_>) -> Result<usize> {

@@ -56,6 +56,8 @@ pub struct Ancillary {
     pub files: InFlight,
     /// SCM_CREDENTIALS, sent explicitly or added because the receiver has SO_PASSCRED.
     pub credentials: Option<PeerCred>,
+    /// Control messages of protocols, as they were given: level, type, data.
+    pub control: Vec<(i32, i32, Vec<u8>)>,
 }
 
 impl Ancillary {
@@ -68,7 +70,7 @@ impl Ancillary {
     /// The same for one who only looks (MSG_PEEK).
     #[must_use]
     pub fn peek(&self) -> Self {
-        Self { files: self.files.peek(), credentials: self.credentials.clone() }
+        Self { files: self.files.peek(), credentials: self.credentials.clone(), control: Vec::new() }
     }
 }
 

@@ -2,22 +2,27 @@
 //!
 //! [`Socket`] is what a protocol implements, [`SocketFile`] makes it an open file; [`message`] is what travels through
 //! `sendmsg` and `recvmsg`, files ([`in_flight`]) and credentials included; [`options`] are the SOL_SOCKET options that all share.
-//! [`unix`] is AF_UNIX. As with files, no operation blocks: the system calls wait and try again.
+//! [`unix`] is AF_UNIX, [`inet`] AF_INET and AF_INET6, [`netlink`] AF_NETLINK. As with files, no operation blocks: the system calls wait and try again.
 
 mod file;
 pub mod in_flight;
+pub mod inet;
+pub mod members;
 pub mod message;
+pub mod netlink;
 pub mod options;
+mod owner;
 mod socket;
 pub mod unix;
 
 pub use file::SocketFile;
+pub use owner::Owner;
 pub use socket::{Connect, Kind, Shutdown, Socket};
 
 use std::sync::Arc;
 
 use abi::Errno;
-use abi::socket::{AF_UNIX, AF_UNSPEC};
+use abi::socket::{AF_INET, AF_INET6, AF_NETLINK, AF_UNIX, AF_UNSPEC};
 
 use crate::error::{Result, err};
 use crate::task::CurrentTask;
@@ -26,6 +31,9 @@ use crate::task::CurrentTask;
 pub fn create(task: &CurrentTask, family: u16, kind: Kind, protocol: i32) -> Result<Arc<dyn Socket>> {
     match family {
         AF_UNIX => unix::create(task, kind, protocol),
+        AF_INET => inet::create(task, inet::Family::V4, kind, protocol),
+        AF_INET6 => inet::create(task, inet::Family::V6, kind, protocol),
+        AF_NETLINK => netlink::create(task, kind, protocol),
         AF_UNSPEC => err(Errno::EINVAL),
         _ => err(Errno::EAFNOSUPPORT),
     }
@@ -35,6 +43,10 @@ pub fn create(task: &CurrentTask, family: u16, kind: Kind, protocol: i32) -> Res
 pub fn pair(task: &CurrentTask, family: u16, kind: Kind, protocol: i32) -> Result<(Arc<dyn Socket>, Arc<dyn Socket>)> {
     match family {
         AF_UNIX => unix::pair(task, kind, protocol),
+        AF_INET | AF_INET6 | AF_NETLINK => {
+            create(task, family, kind, protocol)?;
+            err(Errno::EOPNOTSUPP)
+        }
         AF_UNSPEC => err(Errno::EINVAL),
         _ => err(Errno::EAFNOSUPPORT),
     }

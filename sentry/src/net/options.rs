@@ -5,23 +5,29 @@ use std::time::Duration;
 
 use abi::Errno;
 use abi::socket::{
-    SO_BROADCAST, SO_DEBUG, SO_DONTROUTE, SO_KEEPALIVE, SO_LINGER, SO_MARK, SO_OOBINLINE, SO_PASSCRED, SO_PRIORITY,
-    SO_RCVBUF, SO_RCVBUFFORCE, SO_RCVLOWAT, SO_RCVTIMEO, SO_REUSEADDR, SO_REUSEPORT, SO_SNDBUF, SO_SNDBUFFORCE,
-    SO_SNDLOWAT, SO_SNDTIMEO, SO_TIMESTAMP,
+    SO_BROADCAST, SO_BUSY_POLL, SO_DEBUG, SO_DONTROUTE, SO_INCOMING_CPU, SO_KEEPALIVE, SO_LINGER, SO_LOCK_FILTER,
+    SO_MARK, SO_NO_CHECK, SO_OOBINLINE, SO_PASSCRED, SO_PRIORITY, SO_RCVBUF, SO_RCVBUFFORCE, SO_RCVLOWAT, SO_RCVMARK,
+    SO_RCVTIMEO, SO_REUSEADDR, SO_REUSEPORT, SO_RXQ_OVFL, SO_SELECT_ERR_QUEUE, SO_SNDBUF, SO_SNDBUFFORCE, SO_SNDLOWAT,
+    SO_SNDTIMEO, SO_TIMESTAMP, SO_TIMESTAMP_NEW, SO_TIMESTAMPNS, SO_TIMESTAMPNS_NEW, SO_ZEROCOPY,
 };
 
 use crate::error::{Result, err};
 
 /// What a buffer holds unless SO_SNDBUF or SO_RCVBUF says otherwise (net.core.wmem_default).
 const DEFAULT_BUFFER: usize = 212_992;
-/// The least and the most that may be asked for (before the doubling).
-const BUFFER_RANGE: std::ops::RangeInclusive<usize> = 2304..=212_992;
+/// The least of each that is given, and the most that may be asked for (before the doubling).
+const SEND_LEAST: usize = 4608;
+const RECEIVE_LEAST: usize = 2304;
+const BUFFER_MOST: usize = 212_992;
 
 /// The options of one socket.
 #[derive(Debug)]
 pub struct Options {
     send_buffer: AtomicUsize,
     receive_buffer: AtomicUsize,
+    /// Set by SO_SNDBUF and SO_RCVBUF: a protocol that sizes its buffers itself leaves them alone.
+    has_send_buffer: AtomicBool,
+    has_receive_buffer: AtomicBool,
     /// Nanoseconds, 0 for no limit.
     send_timeout: AtomicU64,
     receive_timeout: AtomicU64,
@@ -33,7 +39,7 @@ pub struct Options {
 }
 
 /// Integer options that change nothing here but read back as set.
-const REMEMBERED: [i32; 11] = [
+const REMEMBERED: [i32; 22] = [
     SO_DEBUG,
     SO_REUSEADDR,
     SO_DONTROUTE,
@@ -45,6 +51,17 @@ const REMEMBERED: [i32; 11] = [
     SO_TIMESTAMP,
     SO_MARK,
     SO_RCVLOWAT,
+    SO_TIMESTAMPNS,
+    SO_TIMESTAMP_NEW,
+    SO_TIMESTAMPNS_NEW,
+    SO_RXQ_OVFL,
+    SO_NO_CHECK,
+    SO_SELECT_ERR_QUEUE,
+    SO_BUSY_POLL,
+    SO_ZEROCOPY,
+    SO_LOCK_FILTER,
+    SO_INCOMING_CPU,
+    SO_RCVMARK,
 ];
 
 impl Default for Options {
@@ -52,6 +69,8 @@ impl Default for Options {
         let options = Self {
             send_buffer: AtomicUsize::new(DEFAULT_BUFFER),
             receive_buffer: AtomicUsize::new(DEFAULT_BUFFER),
+            has_send_buffer: AtomicBool::new(false),
+            has_receive_buffer: AtomicBool::new(false),
             send_timeout: AtomicU64::new(0),
             receive_timeout: AtomicU64::new(0),
             pass_credentials: AtomicBool::new(false),
@@ -67,6 +86,60 @@ impl Default for Options {
 }
 
 impl Options {
+    /// Options of a protocol with buffers of its own size.
+    #[must_use]
+    pub fn with_buffers(send: usize, receive: usize) -> Self {
+        let options = Self::default();
+        options.send_buffer.store(send, Ordering::Relaxed);
+        options.receive_buffer.store(receive, Ordering::Relaxed);
+        options
+    }
+
+    /// What an accepted connection takes over from its listener.
+    #[must_use]
+    pub fn inherited(&self) -> Self {
+        let fresh = Self::with_buffers(self.send_buffer(), self.receive_buffer());
+        for (to, from) in fresh.remembered.iter().zip(&self.remembered) {
+            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        for (to, from) in [
+            (&fresh.has_send_buffer, &self.has_send_buffer),
+            (&fresh.has_receive_buffer, &self.has_receive_buffer),
+            (&fresh.linger_on, &self.linger_on),
+            (&fresh.pass_credentials, &self.pass_credentials),
+        ] {
+            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        fresh.linger_seconds.store(self.linger_seconds.load(Ordering::Relaxed), Ordering::Relaxed);
+        fresh.send_timeout.store(self.send_timeout.load(Ordering::Relaxed), Ordering::Relaxed);
+        fresh.receive_timeout.store(self.receive_timeout.load(Ordering::Relaxed), Ordering::Relaxed);
+        fresh
+    }
+
+    /// Whether SO_SNDBUF was set.
+    #[must_use]
+    pub fn has_send_buffer(&self) -> bool {
+        self.has_send_buffer.load(Ordering::Relaxed)
+    }
+
+    /// Whether SO_RCVBUF was set.
+    #[must_use]
+    pub fn has_receive_buffer(&self) -> bool {
+        self.has_receive_buffer.load(Ordering::Relaxed)
+    }
+
+    /// SO_RCVBUF.
+    #[must_use]
+    pub fn receive_buffer(&self) -> usize {
+        self.receive_buffer.load(Ordering::Relaxed)
+    }
+
+    /// The value of an integer option that is only remembered; 0 if it is none.
+    #[must_use]
+    pub fn number(&self, name: i32) -> i32 {
+        self.remembered(name).map_or(0, |value| value.load(Ordering::Relaxed))
+    }
+
     /// SO_SNDBUF.
     #[must_use]
     pub fn send_buffer(&self) -> usize {
@@ -109,7 +182,7 @@ impl Options {
         let int = |value: i32| Some(value.to_ne_bytes().to_vec());
         match name {
             SO_SNDBUF => int(i32::try_from(self.send_buffer()).unwrap_or(i32::MAX)),
-            SO_RCVBUF => int(i32::try_from(self.receive_buffer.load(Ordering::Relaxed)).unwrap_or(i32::MAX)),
+            SO_RCVBUF => int(i32::try_from(self.receive_buffer()).unwrap_or(i32::MAX)),
             SO_SNDLOWAT => int(1),
             SO_PASSCRED => int(self.pass_credentials().into()),
             SO_LINGER => {
@@ -127,11 +200,11 @@ impl Options {
     pub fn set(&self, name: i32, value: &[u8], privileged: bool) -> Result<bool> {
         let int = || value.first_chunk().map(|b| i32::from_ne_bytes(*b)).ok_or(Errno::EINVAL);
         match name {
-            SO_SNDBUF => self.send_buffer.store(buffer_size(int()?), Ordering::Relaxed),
-            SO_RCVBUF => self.receive_buffer.store(buffer_size(int()?), Ordering::Relaxed),
+            SO_SNDBUF => self.set_send_buffer(int()?, SEND_LEAST),
+            SO_RCVBUF => self.set_receive_buffer(int()?, RECEIVE_LEAST),
             SO_SNDBUFFORCE | SO_RCVBUFFORCE if !privileged => return err(Errno::EPERM),
-            SO_SNDBUFFORCE => self.send_buffer.store(buffer_size(int()?), Ordering::Relaxed),
-            SO_RCVBUFFORCE => self.receive_buffer.store(buffer_size(int()?), Ordering::Relaxed),
+            SO_SNDBUFFORCE => self.set_send_buffer(int()?, SEND_LEAST),
+            SO_RCVBUFFORCE => self.set_receive_buffer(int()?, RECEIVE_LEAST),
             SO_PASSCRED => self.pass_credentials.store(int()? != 0, Ordering::Relaxed),
             SO_LINGER => {
                 let (on, seconds) = value.first_chunk::<8>().ok_or(Errno::EINVAL)?.split_at(4);
@@ -145,7 +218,15 @@ impl Options {
             _ => match self.remembered(name) {
                 Some(place) => {
                     let value = int()?;
-                    let boolean = !matches!(name, SO_PRIORITY | SO_MARK | SO_RCVLOWAT);
+                    let boolean = !matches!(name, SO_PRIORITY | SO_MARK | SO_RCVLOWAT | SO_BUSY_POLL | SO_INCOMING_CPU);
+                    let value = match (name, value) {
+                        // Nothing at all is not worth waking for, and a negative amount is a huge one.
+                        (SO_RCVLOWAT, 0) => 1,
+                        (SO_RCVLOWAT, i32::MIN..0) => i32::MAX,
+                        (SO_PRIORITY, n) if !(0..=6).contains(&n) && !privileged => return err(Errno::EPERM),
+                        (SO_MARK, _) if !privileged => return err(Errno::EPERM),
+                        (_, n) => n,
+                    };
                     place.store(if boolean { i32::from(value != 0) } else { value }, Ordering::Relaxed);
                 }
                 None => return Ok(false),
@@ -154,16 +235,26 @@ impl Options {
         Ok(true)
     }
 
+    fn set_send_buffer(&self, asked: i32, least: usize) {
+        self.send_buffer.store(buffer_size(asked, least), Ordering::Relaxed);
+        self.has_send_buffer.store(true, Ordering::Relaxed);
+    }
+
+    fn set_receive_buffer(&self, asked: i32, least: usize) {
+        self.receive_buffer.store(buffer_size(asked, least), Ordering::Relaxed);
+        self.has_receive_buffer.store(true, Ordering::Relaxed);
+    }
+
     fn remembered(&self, name: i32) -> Option<&AtomicI32> {
         let at = REMEMBERED.iter().position(|known| *known == name)?;
         self.remembered.get(at)
     }
 }
 
-/// Linux doubles what is asked for, to make room for its bookkeeping.
-fn buffer_size(asked: i32) -> usize {
-    let asked = usize::try_from(asked).unwrap_or(*BUFFER_RANGE.end());
-    asked.clamp(BUFFER_RANGE.start() / 2, *BUFFER_RANGE.end()) * 2
+/// Linux doubles what is asked for, to make room for its bookkeeping. A negative size is a huge one.
+fn buffer_size(asked: i32, least: usize) -> usize {
+    let asked = usize::try_from(asked).unwrap_or(BUFFER_MOST);
+    (asked.min(BUFFER_MOST) * 2).max(least)
 }
 
 fn timeout(nanoseconds: &AtomicU64) -> Option<Duration> {

@@ -9,6 +9,7 @@ use sync::WaitQueue;
 
 use super::message::{Received, RecvMsg, SendMsg};
 use super::options::Options;
+use super::owner::Owner;
 use crate::error::{Result, SysResult, err};
 use crate::task::CurrentTask;
 
@@ -66,6 +67,8 @@ pub enum Connect {
     Done,
     /// It goes on by itself; the socket becomes writable when it is done (EINPROGRESS for who does not wait).
     InProgress,
+    /// An earlier call began it, and it still goes on (EALREADY for who does not wait).
+    Already,
 }
 
 /// A socket. Addresses are `struct sockaddr` bytes, the family first.
@@ -90,6 +93,11 @@ pub trait Socket: Any + Debug + Send + Sync {
     /// connect(2). EAGAIN: the listener's backlog is full; try again when its queue tells POLLOUT.
     fn connect(&self, task: &CurrentTask, addr: &[u8]) -> Result<Connect>;
 
+    /// What became of a connection in progress; EAGAIN while it is.
+    fn finish_connect(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// listen(2).
     fn listen(&self, task: &CurrentTask, backlog: i32) -> Result<()> {
         let _ = (task, backlog);
@@ -111,6 +119,26 @@ pub trait Socket: Any + Debug + Send + Sync {
 
     /// getpeername(2).
     fn peer_addr(&self) -> Result<Vec<u8>>;
+
+    /// The peer of a socket that was just accepted, even if it is gone by now.
+    fn accepted_from(&self) -> Result<Vec<u8>> {
+        // A peer that is gone already is not an error of accept(2).
+        Ok(self.peer_addr().unwrap_or_else(|_| self.family().to_ne_bytes().to_vec()))
+    }
+
+    /// Whose socket it is; told once, when it gets its file.
+    fn set_owner(&self, task: &CurrentTask, owner: Owner) {
+        let _ = (task, owner);
+    }
+
+    /// An option of [`Self::options`] was set.
+    fn options_changed(&self) {}
+
+    /// Takes an entry of the error queue (MSG_ERRQUEUE). EAGAIN if it is empty.
+    fn recv_error(&self, message: &mut RecvMsg<'_, '_>) -> Result<Received> {
+        let _ = message;
+        err(Errno::EAGAIN)
+    }
 
     /// sendmsg(2): returns how many bytes were taken; EAGAIN for no room now.
     fn send(&self, task: &CurrentTask, message: &mut SendMsg<'_, '_>) -> Result<usize>;

@@ -1,7 +1,7 @@
 //! bind(2), connect(2), listen(2), accept(2), shutdown(2).
 
-use abi::poll::{POLLIN, POLLOUT};
-use abi::socket::{MsgFlags, SHUT_RD, SHUT_RDWR, SHUT_WR, SO_ERROR, SOL_SOCKET, SockFlags};
+use abi::poll::{POLLERR, POLLHUP, POLLIN, POLLOUT};
+use abi::socket::{MsgFlags, SHUT_RD, SHUT_RDWR, SHUT_WR, SockFlags};
 use abi::{Errno, UserAddr};
 use sentry::error::{Result, err};
 use sentry::net::{Connect, Shutdown};
@@ -13,6 +13,9 @@ use crate::arg::{Fd, flag_args};
 use crate::fd::install;
 
 flag_args! { SockFlags: u32 }
+
+/// What ends a connection attempt.
+const FINISHED: u32 = POLLOUT | POLLERR | POLLHUP;
 
 /// bind(2).
 pub(crate) fn bind(task: &mut CurrentTask, fd: Fd, addr: UserAddr, len: i32) -> Result<()> {
@@ -33,18 +36,12 @@ pub(crate) fn connect(task: &mut CurrentTask, fd: Fd, addr: UserAddr, len: i32) 
     match started {
         Connect::Done => Ok(()),
         Connect::InProgress if file.nonblocking() => err(Errno::EINPROGRESS),
-        Connect::InProgress => {
-            let finished = wait(task, &file, &*socket, POLLOUT, MsgFlags::empty(), timeout, || {
-                if socket.poll() & POLLOUT != 0 { Ok(()) } else { err(Errno::EAGAIN) }
-            });
-            match finished {
-                Err(e) if e.is(Errno::EAGAIN) => return err(Errno::EINPROGRESS),
-                other => other?,
-            }
-            let error = socket.getsockopt(task, SOL_SOCKET, SO_ERROR, 4)?;
-            match error.first_chunk().map_or(0, |bytes| i32::from_ne_bytes(*bytes)) {
-                0 => Ok(()),
-                number => err(Errno::from_raw(number)),
+        Connect::Already if file.nonblocking() => err(Errno::EALREADY),
+        Connect::InProgress | Connect::Already => {
+            match wait(task, &file, &*socket, FINISHED, MsgFlags::empty(), timeout, || socket.finish_connect()) {
+                // The time SO_SNDTIMEO gives is over; the attempt goes on.
+                Err(e) if e.is(Errno::EAGAIN) => err(Errno::EINPROGRESS),
+                other => other,
             }
         }
     }
@@ -74,11 +71,9 @@ pub(crate) fn accept4(
     }
     let (file, listener) = lookup(task, fd)?;
     let timeout = listener.options().receive_timeout();
-    let accepted = wait(task, &file, &*listener, POLLIN, MsgFlags::empty(), timeout, || listener.accept())?;
+    let accepted = wait(task, &file, &*listener, POLLIN | POLLHUP, MsgFlags::empty(), timeout, || listener.accept())?;
     if !addr.is_null() {
-        // A peer that is gone already is not an error of accept for these sockets.
-        let peer = accepted.peer_addr().unwrap_or_else(|_| accepted.family().to_ne_bytes().to_vec());
-        address::store(task, addr, len, &peer)?;
+        address::store(task, addr, len, &accepted.accepted_from()?)?;
     }
     install(task, socket::file(task, accepted, flags), flags.contains(SockFlags::SOCK_CLOEXEC))
 }

@@ -43,6 +43,8 @@ pub(super) fn load(task: &CurrentTask, addr: UserAddr, len: u64) -> Result<Ancil
                 SCM_CREDENTIALS => ancillary.credentials = Some(credentials(task, data)?),
                 _ => return err(Errno::EINVAL),
             }
+        } else {
+            ancillary.control.push((header.cmsg_level, header.cmsg_type, data.to_vec()));
         }
         rest = rest.get(cmsg_align(len)..).unwrap_or_default();
     }

@@ -57,6 +57,7 @@ pub(crate) fn setsockopt(
     let mut bytes = vec![0; len];
     task.mm().read_bytes(value, &mut bytes)?;
     if level == SOL_SOCKET && socket.options().set(name, &bytes, task.creds().has(Cap::CAP_NET_ADMIN))? {
+        socket.options_changed();
         return Ok(());
     }
     socket.setsockopt(task, level, name, &bytes)

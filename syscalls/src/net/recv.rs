@@ -102,11 +102,13 @@ fn recv_header(task: &CurrentTask, fd: Fd, header: &mut Msghdr, flags: MsgFlags)
 
 fn recv(task: &CurrentTask, fd: Fd, slices: &[UserSlice], flags: MsgFlags, wants_ancillary: bool) -> Result<Received> {
     let (file, socket) = lookup(task, fd)?;
-    if flags.contains(MsgFlags::MSG_ERRQUEUE) {
-        return err(Errno::EAGAIN);
-    }
     let mut dst = IoDst::user(task.mm(), slices);
-    let mut message = RecvMsg { dst: &mut dst, flags, wants_ancillary };
+    if flags.contains(MsgFlags::MSG_ERRQUEUE) {
+        return socket.recv_error(&mut RecvMsg { dst: &mut dst, flags, wants_ancillary });
+    }
+    let waits = !file.nonblocking() && !flags.contains(MsgFlags::MSG_DONTWAIT);
+    let seen = if waits { flags } else { flags | MsgFlags::MSG_DONTWAIT };
+    let mut message = RecvMsg { dst: &mut dst, flags: seen, wants_ancillary };
     let timeout = socket.options().receive_timeout();
     let all =
         flags.contains(MsgFlags::MSG_WAITALL) && !flags.contains(MsgFlags::MSG_PEEK) && socket.kind() == Kind::Stream;

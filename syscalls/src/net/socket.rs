@@ -6,7 +6,7 @@ use abi::Errno;
 use abi::fcntl::OpenFlags;
 use abi::socket::{SOCK_TYPE_MASK, SockFlags};
 use sentry::error::{Result, err};
-use sentry::net::{self, Kind, Socket, SocketFile};
+use sentry::net::{self, Kind, Owner, Socket, SocketFile};
 use sentry::task::CurrentTask;
 use sentry::user::UserPtr;
 use sentry::vfs::{File, anon};
@@ -46,7 +46,12 @@ pub(crate) fn socketpair(
 pub(super) fn file(task: &CurrentTask, socket: Arc<dyn Socket>, flags: SockFlags) -> Arc<File> {
     let mut open = OpenFlags::O_RDWR;
     open.set(OpenFlags::O_NONBLOCK, flags.contains(SockFlags::SOCK_NONBLOCK));
-    File::new(SocketFile::new(socket), anon::socket_path(task.creds().fsuid, task.creds().fsgid), open)
+    let uid = task.creds().fsuid;
+    let path = anon::socket_path(uid, task.creds().fsgid);
+    if let Ok(attr) = path.attr() {
+        socket.set_owner(task, Owner { ino: attr.ino, uid });
+    }
+    File::new(SocketFile::new(socket), path, open)
 }
 
 fn split(kind: u32) -> Result<(Kind, SockFlags)> {

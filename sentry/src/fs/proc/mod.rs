@@ -11,11 +11,13 @@ mod ids;
 mod links;
 mod mem;
 mod memory;
+mod net;
 mod ns;
 mod process;
 mod root;
 mod status;
 mod sys;
+mod sys_net;
 mod system;
 
 pub(crate) use memory::command_line;

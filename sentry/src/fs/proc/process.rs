@@ -69,7 +69,7 @@ const DIRECTORIES: &[Entry] = &[
         kind: Kind::Dir(|dir| fd::FdDir::new(&dir.meta.tree(), &dir.subject, dir.number, fd::What::Info)),
     },
     Entry { name: "ns", kind: Kind::Dir(|dir| super::ns::NsDir::new(&dir.meta.tree(), &dir.subject.task, dir.number)) },
-    Entry { name: "net", kind: Kind::Dir(|dir| super::system::net(&dir.meta.tree())) },
+    Entry { name: "net", kind: Kind::Dir(|dir| super::net::directory(&dir.meta.tree(), &dir.subject)) },
 ];
 
 /// What only a process has.

@@ -7,6 +7,7 @@ use abi::capability::Cap;
 use abi::stat::S_IFREG;
 use sync::Mutex;
 
+use super::sys_net;
 use crate::error::err;
 use crate::fs::pseudo::Tree;
 use crate::fs::pseudo::dir::StaticDir;
@@ -64,12 +65,16 @@ const FIXED: &[(&str, &str, &str)] = &[
     ("kernel", "tainted", "0\n"),
     ("kernel", "threads-max", "192000\n"),
     ("kernel", "unprivileged_bpf_disabled", "2\n"),
-    ("net/core", "somaxconn", "4096\n"),
     ("net/core", "rmem_default", "212992\n"),
     ("net/core", "wmem_default", "212992\n"),
     ("net/core", "rmem_max", "212992\n"),
     ("net/core", "wmem_max", "212992\n"),
     ("net/core", "optmem_max", "131072\n"),
+    ("net/core", "netdev_max_backlog", "1000\n"),
+    ("net/core", "default_qdisc", "pfifo_fast\n"),
+    ("net/ipv4", "tcp_available_congestion_control", "reno cubic\n"),
+    ("net/ipv4", "tcp_congestion_control", "cubic\n"),
+    ("net/ipv4", "tcp_allowed_congestion_control", "reno cubic\n"),
     ("net/unix", "max_dgram_qlen", "512\n"),
     ("user", "max_user_namespaces", "96000\n"),
     ("user", "max_pid_namespaces", "96000\n"),
@@ -89,9 +94,39 @@ const FIXED: &[(&str, &str, &str)] = &[
 /// Settings that are kept but steer nothing: directory, name, first value.
 const KEPT: &[(&str, &str, &str)] = &[
     ("net/ipv4", "ip_forward", "0\n"),
-    ("net/ipv4", "ip_local_port_range", "32768\t60999\n"),
-    ("net/ipv4", "ip_unprivileged_port_start", "1024\n"),
-    ("net/ipv4", "ping_group_range", "1\t0\n"),
+    ("net/ipv4", "ip_nonlocal_bind", "0\n"),
+    ("net/ipv4", "icmp_echo_ignore_all", "0\n"),
+    ("net/ipv4", "icmp_echo_ignore_broadcasts", "1\n"),
+    ("net/ipv4", "tcp_fastopen", "1\n"),
+    ("net/ipv4", "tcp_fin_timeout", "60\n"),
+    ("net/ipv4", "tcp_keepalive_time", "7200\n"),
+    ("net/ipv4", "tcp_keepalive_intvl", "75\n"),
+    ("net/ipv4", "tcp_keepalive_probes", "9\n"),
+    ("net/ipv4", "tcp_max_syn_backlog", "4096\n"),
+    ("net/ipv4", "tcp_max_tw_buckets", "8192\n"),
+    ("net/ipv4", "tcp_mtu_probing", "0\n"),
+    ("net/ipv4", "tcp_retries1", "3\n"),
+    ("net/ipv4", "tcp_retries2", "15\n"),
+    ("net/ipv4", "tcp_sack", "1\n"),
+    ("net/ipv4", "tcp_slow_start_after_idle", "1\n"),
+    ("net/ipv4", "tcp_syn_retries", "6\n"),
+    ("net/ipv4", "tcp_synack_retries", "5\n"),
+    ("net/ipv4", "tcp_syncookies", "1\n"),
+    ("net/ipv4", "tcp_timestamps", "1\n"),
+    ("net/ipv4", "tcp_tw_reuse", "2\n"),
+    ("net/ipv4", "tcp_window_scaling", "1\n"),
+    ("net/ipv4", "udp_rmem_min", "4096\n"),
+    ("net/ipv4", "udp_wmem_min", "4096\n"),
+    ("net/ipv4/conf/all", "forwarding", "0\n"),
+    ("net/ipv4/conf/all", "rp_filter", "0\n"),
+    ("net/ipv4/conf/all", "route_localnet", "0\n"),
+    ("net/ipv4/conf/default", "forwarding", "0\n"),
+    ("net/ipv4/conf/default", "rp_filter", "0\n"),
+    ("net/ipv6", "bindv6only", "0\n"),
+    ("net/ipv6/conf/all", "disable_ipv6", "0\n"),
+    ("net/ipv6/conf/all", "forwarding", "0\n"),
+    ("net/ipv6/conf/default", "disable_ipv6", "0\n"),
+    ("net/ipv6/conf/lo", "disable_ipv6", "0\n"),
     ("net/ipv4", "tcp_rmem", "4096\t131072\t6291456\n"),
     ("net/ipv4", "tcp_wmem", "4096\t16384\t4194304\n"),
 ];
@@ -126,6 +161,9 @@ pub(super) fn directory(tree: &Arc<Tree>, _: &Arc<Kernel>) -> Arc<dyn Inode> {
         root.add(&format!("{dir}/{name}"), limits(tree, move |s| std::slice::from_ref(limit(s))));
     }
     root.add("kernel/sem", limits(tree, |s| &s.sem));
+    for (name, file) in sys_net::files(tree) {
+        root.add(name, file);
+    }
     root.add("kernel/hostname", name_file(tree, |names| &mut names.host));
     root.add("kernel/domainname", name_file(tree, |names| &mut names.domain));
     root.add(
@@ -192,7 +230,7 @@ fn intern(name: &str) -> &'static str {
     let tables = tables.chain(IPC.iter().flat_map(|(dir, name, _)| dir.split('/').chain(std::iter::once(*name))));
     let own =
         ["sem", "hostname", "domainname", "osrelease", "version", "arch", "boot_id", "uuid", "pid_max", "ns_last_pid"];
-    tables.chain(own).find(|known| *known == name).unwrap_or("unknown")
+    tables.chain(own).chain(sys_net::words()).find(|known| *known == name).unwrap_or("unknown")
 }
 
 /// A value that can be written by root and read back.

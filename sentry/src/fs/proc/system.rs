@@ -80,14 +80,6 @@ pub(super) fn files(tree: &Arc<Tree>, kernel: &Arc<Kernel>) -> Vec<(&'static str
 
 const TTY_DRIVERS: &str = "/dev/tty             /dev/tty        5       0 system:/dev/tty\n/dev/console         /dev/console    5       1 system:console\n/dev/ptmx            /dev/ptmx       5       2 system\npty_slave            /dev/pts      136 0-1048575 pty:slave\n";
 
-/// `/proc/PID/net`, as far as it needs no network stack.
-pub(super) fn net(tree: &Tree) -> Arc<dyn Inode> {
-    const DEV: &str = "Inter-|   Receive                                                |  Transmit\n face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed\n    lo:       0       0    0    0    0     0          0         0        0       0    0    0    0     0       0          0\n";
-    const UNIX: &str = "Num       RefCount Protocol Flags    Type St Inode Path\n";
-    let fixed = |text: &'static str| TextFile::fixed(tree, text) as Arc<dyn Inode>;
-    StaticDir::new(tree, vec![("dev", fixed(DEV)), ("unix", fixed(UNIX))])
-}
-
 /// The words of a bit mask of CPUs, as `Cpus_allowed` shows them. An empty affinity means all.
 pub(super) fn cpu_mask(affinity: &[u64], cpus: usize) -> String {
     let bits: u64 = (0..cpus.min(64)).filter(|cpu| allowed(affinity, *cpu)).map(|cpu| 1 << cpu).sum();

@@ -11,7 +11,7 @@ pub mod name;
 use std::any::Any;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use abi::Errno;
 use abi::poll::{POLLHUP, POLLIN, POLLOUT, POLLRDHUP, POLLRDNORM, POLLWRNORM};
@@ -20,10 +20,13 @@ use sync::{Mutex, WaitQueue};
 
 use self::inbox::{Inbox, ReadMode};
 use self::name::Name;
+use super::inet::ioctl;
+use super::inet::stack::NetStack;
 use super::message::{PeerCred, Received, RecvMsg, SendMsg};
 use super::options::Options;
+use super::owner::Owner;
 use super::socket::{Connect, Kind, Shutdown, Socket};
-use crate::error::{Result, err};
+use crate::error::{Result, SysResult, err};
 use crate::lock_order;
 use crate::task::CurrentTask;
 
@@ -37,6 +40,8 @@ pub struct UnixSocket {
     peek_offset: AtomicI32,
     inbox: Arc<Inbox>,
     state: Mutex<State, lock_order::Socket>,
+    /// Where it is listed, once it has a file.
+    listed: OnceLock<(Arc<NetStack>, Owner)>,
 }
 
 #[derive(Debug)]
@@ -81,6 +86,21 @@ struct Peer {
     credentials: PeerCred,
 }
 
+/// A line of /proc/net/unix.
+#[derive(Clone, Debug)]
+pub struct UnixListing {
+    /// SOCK_*.
+    pub kind: i32,
+    /// Whether it accepts.
+    pub listening: bool,
+    /// Whether it has a peer.
+    pub connected: bool,
+    /// Its name; empty for none.
+    pub path: Vec<u8>,
+    /// Inode and user.
+    pub owner: Owner,
+}
+
 /// socket(2) for AF_UNIX.
 pub(super) fn create(_: &CurrentTask, kind: Kind, protocol: i32) -> Result<Arc<dyn Socket>> {
     // PF_UNIX is accepted as a protocol.
@@ -120,7 +140,31 @@ impl UnixSocket {
             peek_offset: AtomicI32::new(-1),
             inbox: Inbox::new(),
             state: Mutex::new(State { name: None, role: Role::Fresh, write_shut: false }),
+            listed: OnceLock::new(),
         })
+    }
+
+    /// What listings say of it.
+    #[must_use]
+    pub fn listing(&self) -> UnixListing {
+        let state = self.state.lock();
+        let name = state.name.as_ref().map(|name| name.bytes().get(2..).unwrap_or_default().to_vec());
+        // An abstract name is shown with an @ for each NUL, a path without the one at its end.
+        let path = match name {
+            Some(name) if name.first() == Some(&0) => name.iter().map(|b| if *b == 0 { b'@' } else { *b }).collect(),
+            Some(mut name) => {
+                name.pop_if(|byte| *byte == 0);
+                name
+            }
+            None => Vec::new(),
+        };
+        UnixListing {
+            kind: self.kind.raw(),
+            listening: matches!(state.role, Role::Listening(_)),
+            connected: matches!(state.role, Role::Connected(_) | Role::Directed(_)),
+            path,
+            owner: self.listed.get().map(|(_, owner)| *owner).unwrap_or_default(),
+        }
     }
 
     fn me(&self) -> Arc<Self> {
@@ -174,6 +218,16 @@ impl Socket for UnixSocket {
 
     fn options(&self) -> &Options {
         &self.options
+    }
+
+    fn set_owner(&self, task: &CurrentTask, owner: Owner) {
+        let net = NetStack::of(task);
+        net.unix.add(self.this.clone());
+        let _ = self.listed.set((net, owner));
+    }
+
+    fn ioctl(&self, task: &CurrentTask, cmd: u32, arg: u64) -> SysResult {
+        ioctl::device(task, &NetStack::of(task), cmd, arg)
     }
 
     fn bind(&self, task: &CurrentTask, addr: &[u8]) -> Result<()> {
@@ -370,6 +424,9 @@ impl Socket for UnixSocket {
     }
 
     fn close(&self) {
+        if let Some((net, _)) = self.listed.get() {
+            net.unix.remove(&self.this);
+        }
         let mut state = self.state.lock();
         let role = std::mem::replace(&mut state.role, Role::Closed);
         let name = state.name.take();

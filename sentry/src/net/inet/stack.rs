@@ -1,0 +1,181 @@
+//! The Internet side of a network namespace: its devices and routes, who is bound to which port, settings and counters.
+//!
+//! It hangs on the namespace's registries and is made by the first who asks. Locks: `Leaf` over devices and routes, and over
+//! each table of ports.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use sync::{Mutex, RwLock};
+
+use super::datagram::DatagramSocket;
+use super::ports::PortTable;
+use super::route::{Links, Way};
+use super::tcp::TcpSocket;
+use crate::error::Result;
+use crate::lock_order::Leaf;
+use crate::net::members::Members;
+use crate::net::netlink::NetlinkSocket;
+use crate::net::unix::UnixSocket;
+use crate::task::CurrentTask;
+use crate::task::namespaces::{NetNamespace, NsId};
+
+/// What all Internet sockets of a namespace share.
+#[derive(Debug)]
+pub struct NetStack {
+    links: RwLock<Links, Leaf>,
+    /// TCP ports.
+    pub tcp: PortTable<TcpSocket>,
+    /// UDP ports.
+    pub udp: PortTable<DatagramSocket>,
+    /// Identifiers of ping sockets.
+    pub ping: PortTable<DatagramSocket>,
+    /// Raw sockets.
+    pub raw: Members<DatagramSocket>,
+    /// Unix sockets.
+    pub unix: Members<UnixSocket>,
+    /// Netlink sockets.
+    pub netlink: Members<NetlinkSocket>,
+    /// What /proc/sys/net/ipv4 says.
+    pub settings: Settings,
+    /// What /proc/net/snmp says.
+    pub counters: Counters,
+    /// Connections that were closed a moment ago.
+    pub(super) time_wait: Mutex<super::tcp::time_wait::TimeWait, Leaf>,
+}
+
+/// Settings that steer something.
+#[derive(Debug)]
+pub struct Settings {
+    /// net.ipv4.ip_local_port_range, low end.
+    pub first_port: AtomicU32,
+    /// And the high one.
+    pub last_port: AtomicU32,
+    /// net.ipv4.ip_unprivileged_port_start.
+    pub unprivileged_port: AtomicU32,
+    /// net.ipv4.ping_group_range, low end.
+    pub ping_first_group: AtomicU32,
+    /// And the high one.
+    pub ping_last_group: AtomicU32,
+    /// net.core.somaxconn.
+    pub backlog: AtomicU32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            first_port: AtomicU32::new(32768),
+            last_port: AtomicU32::new(60999),
+            unprivileged_port: AtomicU32::new(1024),
+            ping_first_group: AtomicU32::new(1),
+            ping_last_group: AtomicU32::new(0),
+            backlog: AtomicU32::new(4096),
+        }
+    }
+}
+
+impl Settings {
+    /// Whether new values make sense: ports are ports, and in order.
+    #[must_use]
+    pub fn accepts(&self, words: &[&AtomicU32], values: &[u32]) -> bool {
+        let is = |word: &AtomicU32| words.first().is_some_and(|first| std::ptr::eq(*first, word));
+        match values {
+            [first, last] if is(&self.first_port) => (1..=65535).contains(last) && first <= last && *first > 0,
+            [value] if is(&self.unprivileged_port) => *value <= 65535,
+            _ => true,
+        }
+    }
+}
+
+/// Counters of protocols.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Tcp: ActiveOpens.
+    pub tcp_active: AtomicU64,
+    /// Tcp: PassiveOpens.
+    pub tcp_passive: AtomicU64,
+    /// Tcp: AttemptFails.
+    pub tcp_failed: AtomicU64,
+    /// Tcp: EstabResets.
+    pub tcp_resets: AtomicU64,
+    /// Udp: InDatagrams.
+    pub udp_in: AtomicU64,
+    /// Udp: NoPorts.
+    pub udp_no_port: AtomicU64,
+    /// Udp: InErrors and RcvbufErrors.
+    pub udp_dropped: AtomicU64,
+    /// Udp: OutDatagrams.
+    pub udp_out: AtomicU64,
+}
+
+impl Counters {
+    /// Adds one.
+    pub fn count(counter: &AtomicU64) {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl NetStack {
+    fn new(lo_up: bool) -> Self {
+        Self {
+            links: RwLock::new(Links::new(lo_up)),
+            tcp: PortTable::default(),
+            udp: PortTable::default(),
+            ping: PortTable::default(),
+            raw: Members::default(),
+            unix: Members::default(),
+            netlink: Members::default(),
+            settings: Settings::default(),
+            counters: Counters::default(),
+            time_wait: Mutex::default(),
+        }
+    }
+
+    /// The stack of the running task's network namespace.
+    #[must_use]
+    pub fn of(task: &CurrentTask) -> Arc<Self> {
+        Self::in_namespace(&task.namespaces().net)
+    }
+
+    /// The stack of a namespace. In the first one `lo` is up, as a container finds it.
+    #[must_use]
+    pub fn in_namespace(ns: &NetNamespace) -> Arc<Self> {
+        ns.registries.get_or_insert(|| Self::new(ns.id == NsId::INITIAL_NET))
+    }
+
+    /// Looks at devices, addresses and routes.
+    pub fn with_links<T>(&self, look: impl FnOnce(&Links) -> T) -> T {
+        look(&self.links.read())
+    }
+
+    /// Changes them.
+    pub fn change_links<T>(&self, change: impl FnOnce(&mut Links) -> T) -> T {
+        change(&mut self.links.write())
+    }
+
+    /// Whether an address is one of the machine's.
+    #[must_use]
+    pub fn is_local(&self, ip: IpAddr) -> bool {
+        self.links.read().owner(ip).is_some()
+    }
+
+    /// The way to `to`.
+    pub fn way(&self, to: IpAddr, from: IpAddr, device: u32) -> Result<Way> {
+        self.links.read().find(to, from, device)
+    }
+
+    /// Connections that were closed a moment ago.
+    #[must_use]
+    pub fn time_wait(&self) -> Vec<super::tcp::time_wait::Waiting> {
+        self.time_wait.lock().all()
+    }
+
+    /// Counts bytes that went over the loopback device.
+    pub(super) fn count_loopback(&self, bytes: usize) {
+        let links = self.links.read();
+        if let Some(lo) = links.devices.first() {
+            lo.counters.loop_back(bytes);
+        }
+    }
+}

@@ -1,0 +1,251 @@
+/* Netlink: devices, addresses, routes, a namespace of one's own. */
+#include "check.h"
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <linux/if_addr.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <linux/sock_diag.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+static char buf[65536];
+
+static int route_socket(void) {
+    struct sockaddr_nl name = {.nl_family = AF_NETLINK};
+    int fd = CHECK_OK(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+    CHECK_OK(bind(fd, (void *)&name, sizeof name));
+    return fd;
+}
+
+struct request {
+    struct nlmsghdr head;
+    union {
+        struct ifinfomsg link;
+        struct ifaddrmsg addr;
+        struct rtmsg route;
+    };
+    char attrs[64];
+};
+
+static void attr(struct request *r, int type, const void *data, int len) {
+    struct rtattr *a = (void *)((char *)r + NLMSG_ALIGN(r->head.nlmsg_len));
+    a->rta_type = type;
+    a->rta_len = RTA_LENGTH(len);
+    memcpy(RTA_DATA(a), data, len);
+    r->head.nlmsg_len = NLMSG_ALIGN(r->head.nlmsg_len) + RTA_ALIGN(a->rta_len);
+}
+
+/* Sends with NLM_F_ACK and returns the error number. */
+static int ask(int fd, struct request *r) {
+    r->head.nlmsg_flags |= NLM_F_REQUEST | NLM_F_ACK;
+    r->head.nlmsg_seq = 99;
+    CHECK_EQ(send(fd, r, r->head.nlmsg_len, 0), r->head.nlmsg_len);
+    ssize_t n = CHECK_OK(recv(fd, buf, sizeof buf, 0));
+    struct nlmsghdr *h = (void *)buf;
+    CHECK(NLMSG_OK(h, n));
+    CHECK_EQ(h->nlmsg_type, NLMSG_ERROR);
+    CHECK_EQ(h->nlmsg_seq, 99);
+    return -((struct nlmsgerr *)NLMSG_DATA(h))->error;
+}
+
+static void alone(void) {
+    check_need_root();
+    if (unshare(CLONE_NEWNET) == -1)
+        check_skip("cannot make a network namespace");
+}
+
+static int lo_up(int fd, int up) {
+    struct request r = {.head = {.nlmsg_len = NLMSG_LENGTH(sizeof r.link), .nlmsg_type = RTM_NEWLINK}};
+    r.link = (struct ifinfomsg){.ifi_index = 1, .ifi_flags = up ? IFF_UP : 0, .ifi_change = IFF_UP};
+    return ask(fd, &r);
+}
+
+TEST(creating) {
+    CHECK_ERRNO(socket(AF_NETLINK, SOCK_STREAM, NETLINK_ROUTE), ESOCKTNOSUPPORT);
+    CHECK_ERRNO(socket(AF_NETLINK, SOCK_RAW, 99), EPROTONOSUPPORT);
+    int fd = route_socket();
+    struct sockaddr_nl name;
+    socklen_t len = sizeof name;
+    CHECK_OK(getsockname(fd, (void *)&name, &len));
+    CHECK_EQ(name.nl_family, AF_NETLINK);
+    CHECK_EQ(name.nl_pid, getpid());
+    int other = route_socket();
+    CHECK_OK(getsockname(other, (void *)&name, &len));
+    CHECK((int)name.nl_pid != getpid());
+    CHECK_ERRNO(recv(fd, buf, sizeof buf, MSG_DONTWAIT), EAGAIN);
+}
+
+TEST(devices_are_listed) {
+    struct request r = {.head = {.nlmsg_len = NLMSG_LENGTH(sizeof r.link), .nlmsg_type = RTM_GETLINK,
+                                 .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP, .nlmsg_seq = 5}};
+    int fd = route_socket(), lo = 0, done = 0;
+    CHECK_OK(send(fd, &r, r.head.nlmsg_len, 0));
+    CHECK(recv(fd, buf, 1, MSG_PEEK | MSG_TRUNC) > 16);
+    while (!done) {
+        ssize_t n = CHECK_OK(recv(fd, buf, sizeof buf, 0));
+        for (struct nlmsghdr *h = (void *)buf; NLMSG_OK(h, n); h = NLMSG_NEXT(h, n)) {
+            CHECK_EQ(h->nlmsg_seq, 5);
+            CHECK(h->nlmsg_flags & NLM_F_MULTI);
+            if (h->nlmsg_type == NLMSG_DONE) {
+                done = 1;
+                break;
+            }
+            CHECK_EQ(h->nlmsg_type, RTM_NEWLINK);
+            struct ifinfomsg *info = NLMSG_DATA(h);
+            int left = IFLA_PAYLOAD(h);
+            for (struct rtattr *a = IFLA_RTA(info); RTA_OK(a, left); a = RTA_NEXT(a, left))
+                if (a->rta_type == IFLA_IFNAME && strcmp(RTA_DATA(a), "lo") == 0)
+                    lo = info->ifi_index;
+        }
+    }
+    CHECK_EQ(lo, 1);
+}
+
+TEST(addresses_are_listed) {
+    struct ifaddrs *list;
+    int four = 0, six = 0;
+    CHECK_OK(getifaddrs(&list));
+    for (struct ifaddrs *i = list; i; i = i->ifa_next) {
+        if (strcmp(i->ifa_name, "lo") != 0 || !i->ifa_addr)
+            continue;
+        if (i->ifa_addr->sa_family == AF_INET) {
+            CHECK_EQ(((struct sockaddr_in *)i->ifa_addr)->sin_addr.s_addr, htonl(INADDR_LOOPBACK));
+            four++;
+        }
+        if (i->ifa_addr->sa_family == AF_INET6)
+            six++;
+    }
+    CHECK_EQ(four, 1);
+    CHECK(six <= 1);
+}
+
+TEST(errors) {
+    struct request r = {.head = {.nlmsg_len = NLMSG_LENGTH(sizeof r.link), .nlmsg_type = RTM_GETLINK}};
+    int fd = route_socket();
+    r.link.ifi_index = 4321;
+    CHECK_EQ(ask(fd, &r), ENODEV);
+    r.link.ifi_index = 0;
+    CHECK_EQ(ask(fd, &r), EINVAL);
+    r.head.nlmsg_type = 0x3fe;
+    CHECK_EQ(ask(fd, &r), EOPNOTSUPP);
+}
+
+TEST(a_new_namespace_has_lo_down) {
+    alone();
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(9)};
+    int fd = route_socket(), s = CHECK_OK(socket(AF_INET, SOCK_DGRAM, 0));
+    CHECK_ERRNO(connect(s, (void *)&at, sizeof at), ENETUNREACH);
+    struct ifreq flags = {.ifr_name = "lo"};
+    CHECK_OK(ioctl(s, SIOCGIFFLAGS, &flags));
+    CHECK_EQ(flags.ifr_flags & IFF_UP, 0);
+    CHECK_EQ(lo_up(fd, 1), 0);
+    CHECK_OK(ioctl(s, SIOCGIFFLAGS, &flags));
+    CHECK_EQ(flags.ifr_flags & IFF_UP, IFF_UP);
+    CHECK_OK(connect(s, (void *)&at, sizeof at));
+    CHECK_EQ(lo_up(fd, 0), 0);
+    CHECK_OK(ioctl(s, SIOCGIFFLAGS, &flags));
+    CHECK_EQ(flags.ifr_flags & IFF_UP, 0);
+}
+
+TEST(addresses_come_and_go) {
+    alone();
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = inet_addr("10.9.8.7")};
+    int fd = route_socket(), s = CHECK_OK(socket(AF_INET, SOCK_DGRAM, 0));
+    CHECK_EQ(lo_up(fd, 1), 0);
+    CHECK_ERRNO(bind(s, (void *)&at, sizeof at), EADDRNOTAVAIL);
+    for (int i = 0; i < 2; i++) {
+        struct request r = {.head = {.nlmsg_len = NLMSG_LENGTH(sizeof r.addr), .nlmsg_type = RTM_NEWADDR,
+                                     .nlmsg_flags = NLM_F_CREATE | NLM_F_EXCL}};
+        r.addr = (struct ifaddrmsg){.ifa_family = AF_INET, .ifa_prefixlen = 24, .ifa_index = 1};
+        attr(&r, IFA_LOCAL, &at.sin_addr, 4);
+        attr(&r, IFA_ADDRESS, &at.sin_addr, 4);
+        CHECK_EQ(ask(fd, &r), i == 0 ? 0 : EEXIST);
+    }
+    CHECK_OK(bind(s, (void *)&at, sizeof at));
+    for (int i = 0; i < 2; i++) {
+        struct request r = {.head = {.nlmsg_len = NLMSG_LENGTH(sizeof r.addr), .nlmsg_type = RTM_DELADDR}};
+        r.addr = (struct ifaddrmsg){.ifa_family = AF_INET, .ifa_prefixlen = 24, .ifa_index = 1};
+        attr(&r, IFA_LOCAL, &at.sin_addr, 4);
+        CHECK_EQ(ask(fd, &r), i == 0 ? 0 : EADDRNOTAVAIL);
+    }
+}
+
+TEST(changes_are_told) {
+    alone();
+    struct sockaddr_nl name = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
+    int fd = route_socket(), ear = CHECK_OK(socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE));
+    CHECK_OK(bind(ear, (void *)&name, sizeof name));
+    CHECK_EQ(lo_up(fd, 1), 0);
+    struct pollfd p = {.fd = ear, .events = POLLIN};
+    CHECK_EQ(poll(&p, 1, 5000), 1);
+    CHECK(recv(ear, buf, sizeof buf, 0) > 0);
+    CHECK_EQ(((struct nlmsghdr *)buf)->nlmsg_type, RTM_NEWLINK);
+}
+
+TEST(sockets_are_listed) {
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof at;
+    int s = CHECK_OK(socket(AF_INET, SOCK_STREAM, 0)), fd = CHECK_OK(socket(AF_NETLINK, SOCK_DGRAM, NETLINK_SOCK_DIAG));
+    CHECK_OK(bind(s, (void *)&at, sizeof at));
+    CHECK_OK(listen(s, 17));
+    CHECK_OK(getsockname(s, (void *)&at, &len));
+    struct { struct nlmsghdr head; struct inet_diag_req_v2 req; } r = {
+        .head = {.nlmsg_len = sizeof r, .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
+        .req = {.sdiag_family = AF_INET, .sdiag_protocol = IPPROTO_TCP, .idiag_states = 1 << 10}};
+    CHECK_EQ(send(fd, &r, sizeof r, 0), (long)sizeof r);
+    int found = 0, done = 0;
+    while (!done) {
+        ssize_t n = CHECK_OK(recv(fd, buf, sizeof buf, 0));
+        for (struct nlmsghdr *h = (void *)buf; NLMSG_OK(h, n); h = NLMSG_NEXT(h, n)) {
+            if (h->nlmsg_type == NLMSG_DONE) {
+                done = 1;
+                break;
+            }
+            struct inet_diag_msg *msg = NLMSG_DATA(h);
+            CHECK_EQ(h->nlmsg_type, SOCK_DIAG_BY_FAMILY);
+            if (msg->id.idiag_sport == at.sin_port) {
+                struct stat st;
+                CHECK_OK(fstat(s, &st));
+                CHECK_EQ(msg->idiag_state, 10);
+                CHECK_EQ(msg->idiag_wqueue, 17);
+                CHECK_EQ(msg->idiag_inode, (unsigned)st.st_ino);
+                found++;
+            }
+        }
+    }
+    CHECK_EQ(found, 1);
+}
+
+TEST(proc_shows_sockets) {
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof at;
+    char line[128];
+    int s = CHECK_OK(socket(AF_INET, SOCK_STREAM, 0));
+    CHECK_OK(bind(s, (void *)&at, sizeof at));
+    CHECK_OK(listen(s, 1));
+    CHECK_OK(getsockname(s, (void *)&at, &len));
+    snprintf(line, sizeof line, ": 0100007F:%04X 00000000:0000 0A", ntohs(at.sin_port));
+    check_read_file("/proc/net/tcp", buf, sizeof buf);
+    CHECK(strstr(buf, line) != NULL);
+    s = CHECK_OK(socket(AF_INET, SOCK_DGRAM, 0));
+    at.sin_port = 0;
+    CHECK_OK(bind(s, (void *)&at, sizeof at));
+    CHECK_OK(getsockname(s, (void *)&at, &len));
+    snprintf(line, sizeof line, ": 0100007F:%04X 00000000:0000 07", ntohs(at.sin_port));
+    check_read_file("/proc/net/udp", buf, sizeof buf);
+    CHECK(strstr(buf, line) != NULL);
+    for (const char **name = (const char *[]){"tcp6", "udp6", "raw", "dev", "route", "if_inet6", "snmp", "sockstat",
+                                              "netlink", "arp", "unix", "packet", NULL}; *name; name++) {
+        snprintf(line, sizeof line, "/proc/net/%s", *name);
+        check_read_file(line, buf, sizeof buf);
+    }
+    alone();
+    check_read_file("/proc/net/dev", buf, sizeof buf);
+    CHECK(strstr(buf, "lo:") != NULL);
+    CHECK(strstr(buf, "eth") == NULL);
+}
