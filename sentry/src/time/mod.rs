@@ -22,5 +22,5 @@ pub use clocks::{Clock, Clocks, CpuKind, HostKind};
 pub use group::GroupTimers;
 pub use interval::Interval;
 pub use posix::{Notify, PosixTimer};
-pub use queue::{Alarm, TimerQueue, Key};
+pub use queue::{Alarm, Key, TimerQueue};
 pub use timer::{Expired, Setting, Timer, spec};

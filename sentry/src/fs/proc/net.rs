@@ -10,11 +10,11 @@ use crate::error::Result;
 use crate::fs::pseudo::Tree;
 use crate::fs::pseudo::dir::StaticDir;
 use crate::fs::pseudo::text::TextFile;
+use crate::net::Owner;
 use crate::net::inet::datagram::{DatagramListing, DatagramSocket};
 use crate::net::inet::device::{SCOPE_HOST, SCOPE_LINK};
 use crate::net::inet::route::{self, TABLE_MAIN};
 use crate::net::inet::stack::NetStack;
-use crate::net::Owner;
 use crate::vfs::Inode;
 
 /// Makes the text of a file.
@@ -81,9 +81,17 @@ fn hex(addr: SocketAddr, v6: bool) -> String {
 }
 
 fn tcp(net: &NetStack, v6: bool, out: &mut String) -> std::fmt::Result {
-    let names = if v6 { "local_address                         remote_address                       " } else { "local_address rem_address  " };
+    let names = if v6 {
+        "local_address                         remote_address                       "
+    } else {
+        "local_address rem_address  "
+    };
     let head = format!("  sl  {names} st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode");
-    if v6 { writeln!(out, "{head}")? } else { writeln!(out, "{head:<149}")? };
+    if v6 {
+        writeln!(out, "{head}")?
+    } else {
+        writeln!(out, "{head:<149}")?
+    };
     let mut lines: Vec<_> = net.tcp.all().iter().map(|socket| socket.listing()).filter(|one| one.v6 == v6).collect();
     // Listeners first.
     lines.sort_by_key(|one| (one.state != 10, one.local.port(), one.owner.ino));
@@ -98,15 +106,13 @@ fn tcp(net: &NetStack, v6: bool, out: &mut String) -> std::fmt::Result {
         };
         let line = format!(
             "{number:4}: {local} {remote} {:02X} {sending:08X}:{:08X} 00:00000000 00000000 {:5} {:8} {} {} {:016x} {tail}",
-            one.state,
-            one.receive_queue,
-            one.owner.uid,
-            0,
-            one.owner.ino,
-            1,
-            0,
+            one.state, one.receive_queue, one.owner.uid, 0, one.owner.ino, 1, 0,
         );
-        if v6 { writeln!(out, "{line}")? } else { writeln!(out, "{line:<149}")? };
+        if v6 {
+            writeln!(out, "{line}")?
+        } else {
+            writeln!(out, "{line:<149}")?
+        };
         number += 1;
     }
     for one in net.time_wait().into_iter().filter(|one| one.local.is_ipv6() == v6) {
@@ -116,7 +122,11 @@ fn tcp(net: &NetStack, v6: bool, out: &mut String) -> std::fmt::Result {
             "{number:4}: {local} {remote} 06 00000000:00000000 03:{left:08X} 00000000 {:5} {:8} 0 3 {:016x}",
             0, 0, 0
         );
-        if v6 { writeln!(out, "{line}")? } else { writeln!(out, "{line:<149}")? };
+        if v6 {
+            writeln!(out, "{line}")?
+        } else {
+            writeln!(out, "{line:<149}")?
+        };
         number += 1;
     }
     Ok(())
@@ -129,8 +139,13 @@ fn packets(sockets: &[Arc<DatagramSocket>], v6: bool, out: &mut String) -> std::
     } else {
         ("   ", "local_address rem_address  ")
     };
-    let head = format!("{first}sl  {names} st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops");
-    if v6 { writeln!(out, "{head}")? } else { writeln!(out, "{head:<127}")? };
+    let head =
+        format!("{first}sl  {names} st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops");
+    if v6 {
+        writeln!(out, "{head}")?
+    } else {
+        writeln!(out, "{head:<127}")?
+    };
     let mut lines: Vec<DatagramListing> =
         sockets.iter().map(|socket| socket.listing()).filter(|one| one.v6 == v6).collect();
     lines.sort_by_key(|one| (one.local.port(), one.owner.ino));
@@ -148,7 +163,11 @@ fn packets(sockets: &[Arc<DatagramSocket>], v6: bool, out: &mut String) -> std::
             0,
             0,
         );
-        if v6 { writeln!(out, "{line}")? } else { writeln!(out, "{line:<127}")? };
+        if v6 {
+            writeln!(out, "{line}")?
+        } else {
+            writeln!(out, "{line:<127}")?
+        };
     }
     Ok(())
 }
@@ -165,10 +184,20 @@ fn dev(net: &NetStack, out: &mut String) -> std::fmt::Result {
                 device.name,
                 get(&counters.rx_bytes),
                 get(&counters.rx_packets),
-                0, 0, 0, 0, 0, 0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
                 get(&counters.tx_bytes),
                 get(&counters.tx_packets),
-                0, 0, 0, 0, 0, 0
+                0,
+                0,
+                0,
+                0,
+                0,
+                0
             )
         })
     })
@@ -262,7 +291,10 @@ fn netlink(net: &NetStack, out: &mut String) -> std::fmt::Result {
 fn protocols(_: &NetStack, out: &mut String) -> std::fmt::Result {
     out.write_str("protocol  size sockets  memory press maxhdr  slab module     cl co di ac io in de sh ss gs se re bi br ha uh gp em\n")?;
     for name in ["NETLINK", "UNIX", "UNIX-STREAM", "PINGv6", "RAWv6", "UDPv6", "TCPv6", "PING", "RAW", "UDP", "TCP"] {
-        writeln!(out, "{name:<9} 1024      0      -1   NI       0   no   kernel      y  y  y  y  y  y  y  y  y  y  y  y  y  y  y  y  y  y")?;
+        writeln!(
+            out,
+            "{name:<9} 1024      0      -1   NI       0   no   kernel      y  y  y  y  y  y  y  y  y  y  y  y  y  y  y  y  y  y"
+        )?;
     }
     Ok(())
 }

@@ -40,9 +40,12 @@ pub struct Counters {
 impl Counters {
     /// Counts a packet that goes out and comes back.
     pub fn loop_back(&self, bytes: usize) {
-        for (counter, n) in
-            [(&self.rx_bytes, bytes as u64), (&self.tx_bytes, bytes as u64), (&self.rx_packets, 1), (&self.tx_packets, 1)]
-        {
+        for (counter, n) in [
+            (&self.rx_bytes, bytes as u64),
+            (&self.tx_bytes, bytes as u64),
+            (&self.rx_packets, 1),
+            (&self.tx_packets, 1),
+        ] {
             counter.fetch_add(n, Ordering::Relaxed);
         }
     }
@@ -176,9 +179,7 @@ impl Device {
         if !up {
             self.addresses.retain(|address| address.ip.is_ipv4());
         } else if self.kind == DeviceKind::Loopback {
-            for (ip, prefix) in
-                [(IpAddr::V4(Ipv4Addr::LOCALHOST), 8), (IpAddr::V6(Ipv6Addr::LOCALHOST), 128)]
-            {
+            for (ip, prefix) in [(IpAddr::V4(Ipv4Addr::LOCALHOST), 8), (IpAddr::V6(Ipv6Addr::LOCALHOST), 128)] {
                 if !self.addresses.iter().any(|address| address.ip == ip) {
                     self.addresses.push(Address::new(ip, prefix, "lo"));
                 }
@@ -191,8 +192,7 @@ impl Device {
     #[must_use]
     pub fn owns(&self, ip: IpAddr) -> bool {
         self.addresses.iter().any(|address| {
-            address.ip == ip
-                || (self.kind == DeviceKind::Loopback && address.ip.is_ipv4() && address.contains(ip))
+            address.ip == ip || (self.kind == DeviceKind::Loopback && address.ip.is_ipv4() && address.contains(ip))
         })
     }
 }

@@ -261,8 +261,7 @@ impl IpOptions {
             [byte, ..] if value.len() < 4 && !v6 => i32::from(*byte),
             _ => value.first_chunk().map(|bytes| i32::from_ne_bytes(*bytes)).ok_or(Errno::EINVAL)?,
         };
-        let transparent =
-            if v6 { name == IPV6_TRANSPARENT } else { name == IP_TRANSPARENT };
+        let transparent = if v6 { name == IPV6_TRANSPARENT } else { name == IP_TRANSPARENT };
         if transparent && int != 0 && !task.creds().has(Cap::CAP_NET_RAW) && !task.creds().has(Cap::CAP_NET_ADMIN) {
             return err(Errno::EPERM);
         }
@@ -348,7 +347,8 @@ impl IpOptions {
             return err(Errno::ENODEV);
         }
         let mut groups = self.groups.lock();
-        let at = groups.iter().position(|m| m.group == member.group && (m.device == member.device || member.device == 0));
+        let at =
+            groups.iter().position(|m| m.group == member.group && (m.device == member.device || member.device == 0));
         match (at, join) {
             (Some(_), true) => err(Errno::EADDRINUSE),
             (None, true) if groups.len() >= MAX_GROUPS => err(Errno::ENOBUFS),

@@ -196,7 +196,11 @@ pub fn bind<S>(
     let ports = table(net);
     let mut held = ports.table.lock();
     if local.port == 0 {
-        local.port = choose(net, |number| held.get(&number).is_none_or(|port| !conflicts(port, &Local { port: number, ..local }, Sharing { address: false, ..sharing }, rule)))?;
+        local.port = choose(net, |number| {
+            held.get(&number).is_none_or(|port| {
+                !conflicts(port, &Local { port: number, ..local }, Sharing { address: false, ..sharing }, rule)
+            })
+        })?;
     } else if held.get(&local.port).is_some_and(|port| conflicts(port, &local, sharing, rule)) {
         return err(Errno::EADDRINUSE);
     }
@@ -268,13 +272,8 @@ fn conflicts<S>(port: &Port<S>, local: &Local, sharing: Sharing, rule: Rule) -> 
         (sharing.address && other.address && !(rule == Rule::Stream && listening))
             || (sharing.port && other.port && sharing.uid == other.uid)
     };
-    let bound = port.bound.iter().any(|other| {
-        local.overlaps(&other.local) && !shares(other.sharing, other.listening)
-    });
-    bound
-        || port.connections.iter().any(|((own, _), other)| {
-            local.hears(own.ip()) && !shares(other.sharing, false)
-        })
+    let bound = port.bound.iter().any(|other| local.overlaps(&other.local) && !shares(other.sharing, other.listening));
+    bound || port.connections.iter().any(|((own, _), other)| local.hears(own.ip()) && !shares(other.sharing, false))
 }
 
 impl<S> PortTable<S> {

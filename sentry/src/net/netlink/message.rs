@@ -1,9 +1,7 @@
 //! Netlink messages: reading what programs send, writing what they get.
 
 use abi::Errno;
-use abi::netlink::{
-    NLA_TYPE_MASK, NLM_F_CAPPED, NLM_F_MULTI, NLMSG_DONE, NLMSG_ERROR, Nlattr, Nlmsghdr,
-};
+use abi::netlink::{NLA_TYPE_MASK, NLM_F_CAPPED, NLM_F_MULTI, NLMSG_DONE, NLMSG_ERROR, Nlattr, Nlmsghdr};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::error::{Result, err};

@@ -381,7 +381,11 @@ impl Socket for NetlinkSocket {
         let value = value.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes)).ok_or(Errno::EINVAL)?;
         match name {
             NETLINK_ADD_MEMBERSHIP | NETLINK_DROP_MEMBERSHIP => self.join(value, name == NETLINK_ADD_MEMBERSHIP),
-            NETLINK_PKTINFO | NETLINK_BROADCAST_ERROR | NETLINK_NO_ENOBUFS | NETLINK_CAP_ACK | NETLINK_EXT_ACK
+            NETLINK_PKTINFO
+            | NETLINK_BROADCAST_ERROR
+            | NETLINK_NO_ENOBUFS
+            | NETLINK_CAP_ACK
+            | NETLINK_EXT_ACK
             | NETLINK_GET_STRICT_CHK => {
                 let bit = 1 << name;
                 if value != 0 {

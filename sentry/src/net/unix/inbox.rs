@@ -99,7 +99,10 @@ impl Inbox {
                 });
             if !joins {
                 let credentials = ancillary.credentials.clone();
-                let carried = std::mem::replace(ancillary, Ancillary { files: InFlight::default(), credentials, control: Vec::new() });
+                let carried = std::mem::replace(
+                    ancillary,
+                    Ancillary { files: InFlight::default(), credentials, control: Vec::new() },
+                );
                 state.segments.push_back(Segment { bytes: Vec::new(), read: 0, from: None, ancillary: carried });
             }
             let Some(last) = state.segments.back_mut() else { break };

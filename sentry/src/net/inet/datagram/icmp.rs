@@ -48,7 +48,7 @@ pub(super) fn raw(net: &Arc<NetStack>, out: &Outgoing, number: u8, bytes: Vec<u8
     if header[0] >> 4 != 4 || len < HEADER || len > bytes.len() {
         return err(Errno::EINVAL);
     }
-    let address = |at: usize| header[at..].first_chunk::<4>().map_or(out.to.ip(), |b| IpAddr::from(*b));
+    let address = |at: usize| header[at..].first_chunk::<4>().map_or_else(|| out.to.ip(), |b| IpAddr::from(*b));
     let from = match address(12) {
         ip if ip.is_unspecified() => out.from.ip(),
         ip => ip,

@@ -25,8 +25,8 @@ use sync::{Mutex, WaitQueue};
 use self::inbox::Inbox;
 use super::addr::{self, Family};
 use super::bind as binding;
-use super::ip_options::IpOptions;
 use super::ioctl;
+use super::ip_options::IpOptions;
 use super::ports::{self, Lease, Rule, Table};
 use super::stack::NetStack;
 use crate::error::{Result, SysResult, err};
@@ -89,7 +89,12 @@ struct State {
 
 impl DatagramSocket {
     /// socket(2) for these protocols.
-    pub(super) fn create(task: &CurrentTask, net: Arc<NetStack>, family: Family, protocol: Protocol) -> Result<Arc<Self>> {
+    pub(super) fn create(
+        task: &CurrentTask,
+        net: Arc<NetStack>,
+        family: Family,
+        protocol: Protocol,
+    ) -> Result<Arc<Self>> {
         match protocol {
             Protocol::Raw(_) if !task.creds().has_in(Cap::CAP_NET_RAW, &task.namespaces().net.user_ns) => {
                 return err(Errno::EPERM);

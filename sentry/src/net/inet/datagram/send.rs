@@ -161,11 +161,8 @@ fn transmit(socket: &DatagramSocket, out: &Outgoing, way: Way, bytes: Vec<u8>) -
         return err(Errno::ENETUNREACH);
     }
     if way.kind == route::MULTICAST {
-        let name_loop = if out.to.is_ipv4() {
-            socket.ip.v4(IP_MULTICAST_LOOP)
-        } else {
-            socket.ip.v6(IPV6_MULTICAST_LOOP)
-        };
+        let name_loop =
+            if out.to.is_ipv4() { socket.ip.v4(IP_MULTICAST_LOOP) } else { socket.ip.v6(IPV6_MULTICAST_LOOP) };
         if name_loop == 0 {
             return Ok(());
         }

@@ -142,14 +142,8 @@ pub(super) fn connect(socket: &TcpSocket, task: &CurrentTask, addr: &[u8]) -> Re
     let wanted = SocketAddr::new(way.source, port);
     let (lease, local) = ports::connect(&socket.net, TABLE, wanted, remote, sharing, &socket.this)?;
     let until = Instant::now() + socket.tcp.user_timeout().unwrap_or(PATIENCE);
-    state.role = Role::Connecting(Connecting {
-        local,
-        remote,
-        lease: Some(lease),
-        shares: sharing.address,
-        until,
-        timer: None,
-    });
+    state.role =
+        Role::Connecting(Connecting { local, remote, lease: Some(lease), shares: sharing.address, until, timer: None });
     state.untold = true;
     drop(state);
     Counters::count(&socket.net.counters.tcp_active);
@@ -237,12 +231,8 @@ fn attempt(client: &Arc<TcpSocket>, clocks: Option<&Arc<Clocks>>) {
         close::refuse(client);
         return;
     };
-    let ours = Side {
-        end: Arc::clone(&client.end),
-        addr: local,
-        lease: connecting.lease.take(),
-        shares: connecting.shares,
-    };
+    let ours =
+        Side { end: Arc::clone(&client.end), addr: local, lease: connecting.lease.take(), shares: connecting.shares };
     let theirs =
         Side { end: Arc::clone(&child.end), addr: remote, lease: Some(lease), shares: accepting.sharing.address };
     let [our_link, their_link] = link::join(&client.net, ours, theirs);

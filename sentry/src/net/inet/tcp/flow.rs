@@ -166,7 +166,9 @@ impl Flow {
     /// recv(MSG_OOB): the urgent byte. EINVAL if there is none, or it was received, or it is in line.
     pub(super) fn pop_urgent(&self, dst: &mut IoDst<'_>, peek: bool) -> Result<usize> {
         let mut state = self.state.lock();
-        let Some(urgent) = state.urgent.filter(|urgent| !urgent.taken && urgent.at >= state.start) else { return err(Errno::EINVAL) };
+        let Some(urgent) = state.urgent.filter(|urgent| !urgent.taken && urgent.at >= state.start) else {
+            return err(Errno::EINVAL);
+        };
         let n = dst.put(&[urgent.byte])?;
         if !peek && let Some(urgent) = &mut state.urgent {
             urgent.taken = true;
@@ -374,8 +376,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const PLAIN: ReadMode =
-        ReadMode { peek: false, discard: false, urgent_inline: false, low_water: 1, from: 0 };
+    const PLAIN: ReadMode = ReadMode { peek: false, discard: false, urgent_inline: false, low_water: 1, from: 0 };
 
     fn flow() -> Flow {
         Flow::new(&End::new(), &End::new())

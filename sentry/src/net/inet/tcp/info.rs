@@ -53,9 +53,7 @@ pub(super) fn tcp_info(socket: &TcpSocket) -> TcpInfo {
 pub(super) fn ioctl(socket: &TcpSocket, task: &CurrentTask, cmd: u32, arg: u64) -> SysResult {
     let value = match cmd {
         SIOCATMARK => match &socket.state.lock().role {
-            Role::Connected(link) => {
-                i32::from(link.incoming().readiness(socket.options.flag(SO_OOBINLINE)).at_mark)
-            }
+            Role::Connected(link) => i32::from(link.incoming().readiness(socket.options.flag(SO_OOBINLINE)).at_mark),
             _ => 0,
         },
         // What was sent is at the peer at once.

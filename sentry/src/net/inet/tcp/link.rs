@@ -76,17 +76,11 @@ pub(super) struct Side {
 /// Joins two sides.
 pub(super) fn join(net: &Arc<NetStack>, client: Side, server: Side) -> [Link; 2] {
     let flows = [Flow::new(&server.end, &client.end), Flow::new(&client.end, &server.end)];
-    let places = [
-        Place { lease: client.lease, shares: client.shares },
-        Place { lease: server.lease, shares: server.shares },
-    ];
+    let places =
+        [Place { lease: client.lease, shares: client.shares }, Place { lease: server.lease, shares: server.shares }];
     let to_self = client.addr == server.addr;
-    let pair = Arc::new(Pair {
-        flows,
-        ends: [client.end, server.end],
-        net: Arc::clone(net),
-        places: Mutex::new(places),
-    });
+    let pair =
+        Arc::new(Pair { flows, ends: [client.end, server.end], net: Arc::clone(net), places: Mutex::new(places) });
     [
         Link { pair: Arc::clone(&pair), side: 0, to_self, local: client.addr, remote: server.addr },
         Link { pair, side: 1, to_self, local: server.addr, remote: client.addr },

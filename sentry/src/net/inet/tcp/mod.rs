@@ -315,8 +315,7 @@ impl Socket for TcpSocket {
     }
 
     fn options_changed(&self) {
-        let room =
-            if self.options.has_receive_buffer() { self.options.receive_buffer() / 2 } else { AUTO_BUFFER };
+        let room = if self.options.has_receive_buffer() { self.options.receive_buffer() / 2 } else { AUTO_BUFFER };
         self.end.set_receive_room(room);
         if let Some(lease) = &self.state.lock().lease {
             self.net.tcp.set_sharing(lease, &self.options);

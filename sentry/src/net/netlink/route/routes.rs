@@ -91,7 +91,9 @@ fn parse(net: &NetStack, body: &Rtmsg, attributes: Attributes<'_>) -> Result<Rou
     }
     let gateway = ip(RTA_GATEWAY)?.filter(|ip| !ip.is_unspecified());
     let mut device = attributes.u32(RTA_OIF)?.unwrap_or(0);
-    if device == 0 && let Some(gateway) = gateway {
+    if device == 0
+        && let Some(gateway) = gateway
+    {
         device = net.way(gateway, any, 0)?.device;
     }
     Ok(Route {
