@@ -16,7 +16,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use super::memory::Memory;
 use super::tracee::Tracee;
 use super::{Host, text};
-use crate::stub::control::Control;
+use crate::stub::control::{Control, Target};
 use crate::stub::host_error;
 use crate::stub::queue::{self, Queue};
 use crate::traits::{AddressSpace, MapOp, PlatformError};
@@ -208,7 +208,8 @@ impl Space {
         let joined = self.find_stub(&mut state, reserved, spare);
         match joined {
             Ok(tracee) => {
-                control.set_stub(Some((tracee.tid(), tracee.tid())));
+                let target = Target { pid: tracee.tid(), tid: tracee.tid(), pulse: None };
+                control.set_stub(Some(target));
                 state.inside.push(Arc::clone(control));
                 let entry = (Arc::as_ptr(self), Arc::clone(&tracee));
                 let _ = OWN.try_with(|own| own.borrow_mut().push(entry));

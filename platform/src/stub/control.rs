@@ -7,6 +7,7 @@ use host::child;
 use parking_lot::Mutex;
 
 use super::KICK;
+use super::pulse::Pulse;
 
 /// Shared by a context, its interrupters and the address space that it is in.
 ///
@@ -16,13 +17,32 @@ use super::KICK;
 pub(crate) struct Control {
     interrupted: AtomicBool,
     running: AtomicBool,
-    /// The stub's process and thread, while there is one to signal.
-    stub: Mutex<Option<(i32, i32)>>,
+    /// The stub's thread, while there is one to signal.
+    stub: Mutex<Option<Target>>,
+}
+
+/// A thread of a stub.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) pid: i32,
+    pub(crate) tid: i32,
+    /// Where it is possible for it not to answer.
+    pub(crate) pulse: Option<Arc<Pulse>>,
+}
+
+impl Target {
+    /// Takes it out of application code.
+    pub(crate) fn kick(&self) {
+        let _ = child::signal_thread(self.pid, self.tid, KICK);
+        if let Some(pulse) = &self.pulse {
+            pulse.kicked();
+        }
+    }
 }
 
 impl Control {
     /// Sets whom a kick signals. Before a stub is given up it is taken out here, so that no late kick meets its successor.
-    pub(crate) fn set_stub(&self, stub: Option<(i32, i32)>) {
+    pub(crate) fn set_stub(&self, stub: Option<Target>) {
         *self.stub.lock() = stub;
     }
 
@@ -44,10 +64,10 @@ impl Control {
     /// Stops application code if it runs. What for, its run loop finds out.
     pub(crate) fn kick(&self) {
         let stub = self.stub.lock();
-        if let Some((pid, tid)) = *stub
+        if let Some(target) = &*stub
             && self.is_running()
         {
-            let _ = child::signal_thread(pid, tid, KICK);
+            target.kick();
         }
     }
 

@@ -4,6 +4,7 @@
 //! - [`zygote`]: the process that stubs are cloned from; [`zygote_text`] is its code. What a stub does is the business of
 //!   the platform, whose own page of code follows the zygote's.
 //! - [`commands`]: a page per stub process that tells it what to do, read-only there. [`pool`] keeps stub processes ready.
+//! - [`control`]: how other threads reach a context that runs; [`pulse`] looks after those that do not answer.
 //! - [`queue`] and [`ranges`]: changes of an address space until they are made. [`sanitise`], [`xsave`]: registers and
 //!   vector state become what the host accepts.
 
@@ -11,6 +12,7 @@ pub(crate) mod commands;
 pub(crate) mod control;
 pub(crate) mod layout;
 pub(crate) mod pool;
+pub(crate) mod pulse;
 pub(crate) mod queue;
 mod ranges;
 pub(crate) mod sanitise;

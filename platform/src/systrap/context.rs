@@ -6,9 +6,10 @@ use super::Host;
 use super::frame::{Frame, Vectors};
 use super::process::Process;
 use super::report;
+use super::shares::Member;
 use super::space::{Reservation, Space, SystrapSpace};
 use super::thread::{Report, Thread, Waiting};
-use crate::cpu::{CpuMeter, HostThreads};
+use crate::cpu::CpuMeter;
 use crate::event::{Event, SyscallArgs};
 use crate::regs::{FpuState, Regs};
 use crate::stub::control::Control;
@@ -31,7 +32,7 @@ pub(super) struct SystrapContext {
     /// Whether the thread's frame does not have these registers yet.
     changed: bool,
     /// The CPU time of its stubs.
-    cpu: HostThreads,
+    cpu: Arc<Member>,
 }
 
 /// Where the context is.
@@ -58,7 +59,7 @@ impl SystrapContext {
             vectors: Vectors::Initial,
             result: None,
             changed: false,
-            cpu: HostThreads::default(),
+            cpu: Arc::default(),
         }
     }
 
@@ -132,7 +133,7 @@ impl SystrapContext {
             self.vectors = Vectors::Initial;
         }
         thread.forget();
-        self.cpu.enter(process.leader().pid());
+        self.cpu.enter(process.shares());
         self.place = Place::In(Arc::clone(space), process, thread);
         Ok(())
     }
@@ -161,7 +162,8 @@ impl SystrapContext {
             // The kernel would take such a result for a call to restart if a signal came now.
             self.learn()?;
         }
-        let Place::In(_, _, thread) = &mut self.place else { return Err(PlatformError::StubDied) };
+        let Place::In(_, process, thread) = &mut self.place else { return Err(PlatformError::StubDied) };
+        self.cpu.start(process.shares());
         let frame = match *thread.waiting() {
             Waiting::Call(..) => {
                 thread.answer(self.result.take().unwrap_or(NO_RESULT));
@@ -217,6 +219,7 @@ impl Context for SystrapContext {
             self.control.enter();
             let held_up = self.control.is_interrupted() || self.has_work();
             let event = if held_up { Ok(None) } else { self.go().and_then(|()| self.event()) };
+            self.cpu.stop();
             self.control.leave();
             if let Some(event) = event? {
                 return Ok(event);

@@ -58,7 +58,8 @@ const SETTING_UP: &[libc::c_long] = &[
 const SERVING: &[libc::c_long] =
     &[libc::SYS_mmap, libc::SYS_mprotect, libc::SYS_munmap, libc::SYS_futex, libc::SYS_write, EVENT as libc::c_long];
 
-/// Calls of an application that need all its registers, or end its thread, which then waits for the next one.
+/// Calls of an application that need all its registers: they change them, are likely to end in a signal, or end its thread,
+/// which then waits for the next one.
 const TRAPPING: &[libc::c_long] = &[
     libc::SYS_rt_sigreturn,
     libc::SYS_clone,
@@ -66,7 +67,11 @@ const TRAPPING: &[libc::c_long] = &[
     libc::SYS_vfork,
     libc::SYS_execve,
     libc::SYS_exit,
+    libc::SYS_kill,
+    libc::SYS_rt_sigsuspend,
     libc::SYS_arch_prctl,
+    libc::SYS_tkill,
+    libc::SYS_tgkill,
     libc::SYS_exit_group,
     libc::SYS_execveat,
     libc::SYS_clone3,
@@ -117,7 +122,7 @@ fn trap() -> Vec<Instruction> {
     let mut inside = vec![load(NUMBER), skip_unless(libc::SYS_futex as u32, 4), load(OPERATION)];
     // FUTEX_WAIT and FUTEX_WAKE.
     inside.extend([Instruction { code: JUMP_IF_GREATER, jt: 1, jf: 0, k: 1 }, answer(ALLOW), answer(TRAPS)]);
-    inside.extend(calls(&[libc::SYS_rt_sigreturn, libc::SYS_exit], ALLOW, TRAPS));
+    inside.extend(calls(&[libc::SYS_rt_sigreturn], ALLOW, TRAPS));
     program(&native(&inside, TRAPS), &[answer(TRAPS)])
 }
 

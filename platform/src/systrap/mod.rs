@@ -4,6 +4,7 @@
 //! - [`area`]: memory that a thread shares with us; [`frame`]: the signal frames there.
 //! - [`thread`]: a thread of a stub and how it hands over to us; [`report`] says what its reports mean.
 //! - [`process`]: a stub process, with the service thread that changes its address space.
+//! - [`shares`]: who used how much of its CPU time.
 //! - [`space`]: [`crate::AddressSpace`]. [`context`]: [`crate::Context`].
 //!
 //! Neighbours: [`crate::stub`] has what other platforms need as well. See docs/decisions for how it works and why.
@@ -17,9 +18,13 @@ mod filters;
 mod frame;
 mod process;
 mod report;
+mod shares;
 mod space;
 mod text;
 mod thread;
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -12,11 +12,13 @@ use parking_lot::Mutex;
 
 use super::Variant;
 use super::area::{self, Area, Areas};
+use super::shares::Shares;
 use super::text;
 use super::thread::{self, Leader, Link, Thread};
 use crate::stub::commands::{CommandPage, RECORD, Record};
 use crate::stub::host_error;
 use crate::stub::pool::{Planner, StubProcess};
+use crate::stub::pulse::Mortal;
 use crate::traits::PlatformError;
 
 /// Records that fit a command page.
@@ -29,6 +31,7 @@ const MAX_PARKED_IN_POOL: usize = 2;
 #[derive(Debug)]
 pub(super) struct Process {
     leader: Arc<Leader>,
+    shares: Arc<Shares>,
     page: CommandPage,
     areas: Arc<Areas>,
     variant: Variant,
@@ -106,6 +109,7 @@ impl StubProcess for Process {
         let Plan { area, link, service, areas, variant } = plan;
         Ok(Self {
             leader: Arc::new(Leader::new(pid)),
+            shares: Arc::new(Shares::new(pid)),
             page,
             areas,
             variant,
@@ -128,6 +132,10 @@ impl StubProcess for Process {
 impl Process {
     pub(super) fn leader(&self) -> &Arc<Leader> {
         &self.leader
+    }
+
+    pub(super) fn shares(&self) -> &Arc<Shares> {
+        &self.shares
     }
 
     /// Waits until the process is up, if nobody has yet.

@@ -160,7 +160,7 @@ impl Space {
         };
         match thread {
             Ok(thread) => {
-                control.set_stub(Some((process.leader().pid(), thread.tid())));
+                control.set_stub(Some(thread.target()));
                 state.inside.push(Arc::clone(control));
                 Ok((process, thread))
             }

@@ -1,12 +1,13 @@
 //! A thread of a stub, seen from here: what it reports, and what it is told to go on with.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use abi::{Errno, UserAddr};
 use host::child::{self, Waited};
+use host::sched::{self, CpuMask};
 use host::{futex, notify};
 use parking_lot::Mutex;
 
@@ -14,12 +15,14 @@ use super::area::{self, Area};
 use super::frame::Frame;
 use super::text;
 use crate::event::SyscallArgs;
+use crate::stub::control::Target;
+use crate::stub::pulse::{Mortal, Pulse};
 use crate::stub::{KICK, host_error};
 use crate::traits::PlatformError;
 
 const AUDIT_ARCH_X86_64: u32 = 0xc000_003e;
 /// How long we sleep before we look whether the stub still lives, where nothing else would tell.
-const LOOK: Duration = Duration::from_millis(500);
+const LOOK: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 500 });
 /// How long a new thread has to come up.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -48,6 +51,7 @@ pub(super) struct Thread {
     area: Area,
     link: Link,
     waiting: Waiting,
+    pulse: Arc<Pulse>,
 }
 
 /// Where a thread waits.
@@ -75,10 +79,6 @@ impl Leader {
         Self { pid, gone: Mutex::new(false), doomed: AtomicBool::new(false) }
     }
 
-    pub(super) fn pid(&self) -> i32 {
-        self.pid
-    }
-
     /// Whether the process still exists; reaps it if it does not.
     pub(super) fn lives(&self) -> bool {
         let mut gone = self.gone.lock();
@@ -86,15 +86,6 @@ impl Leader {
             *gone = true;
         }
         !*gone
-    }
-
-    /// Kills the process; it is reaped later.
-    pub(super) fn doom(&self) {
-        let gone = self.gone.lock();
-        self.doomed.store(true, Ordering::Relaxed);
-        if !*gone {
-            let _ = child::kill(self.pid, libc::SIGKILL);
-        }
     }
 
     /// Whether it was killed by us or found dead.
@@ -112,6 +103,17 @@ impl Leader {
     }
 }
 
+impl Mortal for Leader {
+    /// Kills the process; it is reaped later.
+    fn doom(&self) {
+        let gone = self.gone.lock();
+        self.doomed.store(true, Ordering::Relaxed);
+        if !*gone {
+            let _ = child::kill(self.pid, libc::SIGKILL);
+        }
+    }
+}
+
 impl Thread {
     /// Waits for a new thread to come up and park. `area` and `link` are what it was given, and come back if it fails.
     pub(super) fn arrive(leader: &Arc<Leader>, area: Area, link: Link) -> Result<Self, (PlatformError, Area, Link)> {
@@ -124,7 +126,9 @@ impl Thread {
             return Err((error, area, link));
         }
         let tid = area.word(area::TID).load(Ordering::Relaxed).cast_signed();
-        let mut thread = Self { leader: Arc::clone(leader), tid, area, link, waiting: Waiting::Parked(0) };
+        let owner: Weak<Leader> = Arc::downgrade(leader);
+        let pulse = Pulse::new(owner);
+        let mut thread = Self { leader: Arc::clone(leader), tid, area, link, waiting: Waiting::Parked(0), pulse };
         match thread.receive() {
             Ok(Waiting::Parked(_)) => Ok(thread),
             Ok(_) => Err((thread.misbehaves(), thread.area, thread.link)),
@@ -134,10 +138,19 @@ impl Thread {
 
     /// From a call of the application to a report with all registers; the call returns `value`.
     pub(super) fn finish_call(&mut self, value: u64) -> Result<Report, PlatformError> {
-        // The signal waits, because the call does not let it in once we have received it.
-        self.kick();
+        // The signal waits, because the call does not let it in once we have received it. But it wakes the thread once, and
+        // that on another CPU would cost many times what all the rest does.
+        let all = sched::all_cpus();
+        if all.is_some() {
+            let _ = CpuMask::one(sched::current_cpu()).apply(self.tid);
+        }
+        self.target().kick();
         self.answer(value);
-        match self.receive()? {
+        let reported = self.receive();
+        if let Some(all) = all {
+            let _ = all.apply(self.tid);
+        }
+        match reported? {
             Waiting::Report(_, report) if report.signal == KICK => Ok(report),
             _ => Err(self.misbehaves()),
         }
@@ -154,8 +167,9 @@ impl Thread {
         self.next().is_err()
     }
 
-    pub(super) fn tid(&self) -> i32 {
-        self.tid
+    /// For kicks.
+    pub(super) fn target(&self) -> Target {
+        Target { pid: self.leader.pid, tid: self.tid, pulse: Some(Arc::clone(&self.pulse)) }
     }
 
     pub(super) fn area(&self) -> &Area {
@@ -184,11 +198,6 @@ impl Thread {
         }
     }
 
-    /// Sends it the signal that makes it report as soon as it runs application code.
-    pub(super) fn kick(&self) {
-        let _ = child::signal_thread(self.leader.pid, self.tid, KICK);
-    }
-
     /// Answers what it waits for. If it died, the next [`Self::receive`] says so.
     pub(super) fn answer(&self, value: u64) {
         match (&self.link, self.waiting) {
@@ -206,7 +215,9 @@ impl Thread {
 
     /// Waits until it waits for us. If it never will again, its process is of no use any more.
     pub(super) fn receive(&mut self) -> Result<Waiting, PlatformError> {
+        self.pulse.wait();
         let received = self.next();
+        self.pulse.came();
         match received {
             Ok(waiting) => self.waiting = waiting,
             Err(_) => self.leader.doom(),

@@ -12,25 +12,25 @@ use crate::systrap::{Systrap, Variant};
 use crate::{AddressSpace, Context, Event, MapOp, Platform, Prot, Regs, Resume};
 
 /// Where programs are mapped, at offset 0 of the file.
-pub(super) const CODE: u64 = 0x40_0000;
+pub(crate) const CODE: u64 = 0x40_0000;
 /// Where their data is mapped, at [`DATA_OFFSET`] of the file.
-pub(super) const DATA: u64 = 0x50_0000;
-pub(super) const DATA_OFFSET: u64 = 0x1_0000;
-pub(super) const DATA_LEN: u64 = 0x1_0000;
+pub(crate) const DATA: u64 = 0x50_0000;
+pub(crate) const DATA_OFFSET: u64 = 0x1_0000;
+pub(crate) const DATA_LEN: u64 = 0x1_0000;
 
 /// Held by every test while it has stubs; the one that counts children holds it alone.
-pub(super) static STUBS: RwLock<()> = RwLock::new(());
+pub(crate) static STUBS: RwLock<()> = RwLock::new(());
 
 /// A platform, or a variant of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Ptrace,
     Systrap,
     SystrapFutex,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 3] = [Self::Ptrace, Self::Systrap, Self::SystrapFutex];
+    pub(crate) const ALL: [Self; 3] = [Self::Ptrace, Self::Systrap, Self::SystrapFutex];
 
     fn make(self) -> Box<dyn Platform> {
         match self {
@@ -58,23 +58,23 @@ macro_rules! on_each_platform {
         }
     };
 }
-pub(super) use on_each_platform;
+pub(crate) use on_each_platform;
 
-pub(super) struct World {
-    pub(super) platform: Box<dyn Platform>,
-    pub(super) file: Arc<OwnedFd>,
+pub(crate) struct World {
+    pub(crate) platform: Box<dyn Platform>,
+    pub(crate) file: Arc<OwnedFd>,
     _stubs: Option<RwLockReadGuard<'static, ()>>,
 }
 
-pub(super) type Program = extern "C" fn();
+pub(crate) type Program = extern "C" fn();
 
 impl World {
-    pub(super) fn new(kind: Kind) -> Self {
+    pub(crate) fn new(kind: Kind) -> Self {
         let stubs = STUBS.read().unwrap_or_else(std::sync::PoisonError::into_inner);
         Self { _stubs: Some(stubs), ..Self::alone(kind) }
     }
 
-    pub(super) fn alone(kind: Kind) -> Self {
+    pub(crate) fn alone(kind: Kind) -> Self {
         // SAFETY: the name is a C string, the descriptor is new.
         let file = unsafe { OwnedFd::from_raw_fd(libc::memfd_create(c"test".as_ptr(), libc::MFD_CLOEXEC)) };
         // SAFETY: no memory is involved.
@@ -82,13 +82,13 @@ impl World {
         Self { platform: kind.make(), file: Arc::new(file), _stubs: None }
     }
 
-    pub(super) fn write(&self, offset: u64, bytes: &[u8]) {
+    pub(crate) fn write(&self, offset: u64, bytes: &[u8]) {
         // SAFETY: the buffer is live.
         let n = unsafe { libc::pwrite(self.file.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), offset as i64) };
         assert_eq!(n, bytes.len() as isize);
     }
 
-    pub(super) fn read_u64(&self, offset: u64) -> u64 {
+    pub(crate) fn read_u64(&self, offset: u64) -> u64 {
         let mut bytes = [0; 8];
         // SAFETY: the buffer is live.
         assert_eq!(unsafe { libc::pread(self.file.as_raw_fd(), bytes.as_mut_ptr().cast(), 8, offset as i64) }, 8);
@@ -96,7 +96,7 @@ impl World {
     }
 
     /// An address space with `program` at [`CODE`] and zeroes at [`DATA`].
-    pub(super) fn space(&self, program: Program) -> Arc<dyn AddressSpace> {
+    pub(crate) fn space(&self, program: Program) -> Arc<dyn AddressSpace> {
         // SAFETY: programs are followed by other code, and are shorter than this.
         let code = unsafe { std::slice::from_raw_parts(program as *const u8, 256) };
         self.write(0, code);
@@ -105,29 +105,29 @@ impl World {
         space
     }
 
-    pub(super) fn map(&self, at: u64, offset: u64, len: u64, prot: Prot) -> MapOp<'_> {
+    pub(crate) fn map(&self, at: u64, offset: u64, len: u64, prot: Prot) -> MapOp<'_> {
         MapOp::Map { at: UserAddr(at), len, file: &self.file, offset, prot }
     }
 
-    pub(super) fn map_data(&self) -> MapOp<'_> {
+    pub(crate) fn map_data(&self) -> MapOp<'_> {
         self.map(DATA, DATA_OFFSET, DATA_LEN, Prot::READ_WRITE)
     }
 
     /// A context about to run the program.
-    pub(super) fn context(&self) -> Box<dyn Context> {
+    pub(crate) fn context(&self) -> Box<dyn Context> {
         let mut context = self.platform.new_context().unwrap();
         *context.regs().unwrap() = Regs::start(CODE, DATA + DATA_LEN);
         context
     }
 }
 
-pub(super) fn range(start: u64, len: u64) -> UserRange {
+pub(crate) fn range(start: u64, len: u64) -> UserRange {
     UserRange::new(UserAddr(start), len).unwrap()
 }
 
 /// Runs and expects a system call; returns its number and first argument.
 #[track_caller]
-pub(super) fn syscall(context: &mut dyn Context, space: &Arc<dyn AddressSpace>, resume: Resume) -> (u64, u64) {
+pub(crate) fn syscall(context: &mut dyn Context, space: &Arc<dyn AddressSpace>, resume: Resume) -> (u64, u64) {
     match context.run(space, resume).unwrap() {
         Event::Syscall(call) => (call.nr, call.args[0]),
         other => panic!("{other:?}"),

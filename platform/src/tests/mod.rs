@@ -1,7 +1,7 @@
 //! Small programs run in stubs, on each platform.
 
 mod events;
-mod harness;
+pub(crate) mod harness;
 mod lifetime;
 mod speed;
 mod threads;
