@@ -36,7 +36,7 @@ pub(crate) struct Global {
     #[arg(long, value_name = "PATH")]
     pub(crate) debug_log: Option<PathBuf>,
     /// How application code runs
-    #[arg(long, value_enum, default_value_t = Platform::Ptrace)]
+    #[arg(long, value_enum, default_value_t = Platform::Systrap)]
     pub(crate) platform: Platform,
     /// Which network the container gets
     #[arg(long, value_enum, default_value_t = Network::Sandbox)]

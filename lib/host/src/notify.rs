@@ -2,6 +2,7 @@
 
 use std::mem::size_of;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use abi::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -53,12 +54,31 @@ pub fn set_synchronous(listener: BorrowedFd<'_>) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Waits for the next call. ENOTCONN (and since Linux 6.11 only that, no endless wait) when nobody is left who could make
-/// one.
+/// Before Linux 6.11, who waits for a call is not told that nobody is left who could make one. With this we ask first.
+/// Costs a host call for each notification.
+pub fn ask_before_waiting(yes: bool) {
+    ASK.store(yes, Ordering::Relaxed);
+}
+
+/// Whether [`ask_before_waiting`] is necessary here.
+#[must_use]
+pub fn must_ask() -> bool {
+    let Ok(host) = nix::sys::utsname::uname() else { return true };
+    let release = host.release().to_string_lossy();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse::<u32>().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) < (6, 11)
+}
+
+static ASK: AtomicBool = AtomicBool::new(false);
+
+/// Waits for the next call. ENOTCONN when nobody is left who could make one.
 #[inline]
 pub fn receive(listener: BorrowedFd<'_>) -> Result<Notification, Errno> {
     let mut notification = Notification::default();
     loop {
+        if ASK.load(Ordering::Relaxed) && waits_in_vain(listener) {
+            return Err(Errno::ENOTCONN);
+        }
         // SAFETY: the structure is as large as the request says, and zero as it asks.
         let r = unsafe { libc::ioctl(listener.as_raw_fd(), RECEIVE.into(), &raw mut notification) };
         if r >= 0 {
@@ -72,6 +92,14 @@ pub fn receive(listener: BorrowedFd<'_>) -> Result<Notification, Errno> {
             errno => return Err(errno),
         }
     }
+}
+
+/// Waits until there is a call, or nobody left who could make one; returns whether it is the latter.
+fn waits_in_vain(listener: BorrowedFd<'_>) -> bool {
+    let mut list = [PollFd::new(listener, PollFlags::POLLIN)];
+    let _ = poll(&mut list, PollTimeout::NONE);
+    let found = list[0].revents().unwrap_or(PollFlags::empty());
+    found.contains(PollFlags::POLLHUP) && !found.contains(PollFlags::POLLIN)
 }
 
 /// Whether nobody is left who could make a call.

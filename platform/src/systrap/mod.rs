@@ -90,6 +90,7 @@ impl Systrap {
             return Err(PlatformError::Unavailable("user code cannot set its FS base on this host".into()));
         }
         host::child::silence_stops().map_err(|errno| crate::stub::host_error("sigaction", errno))?;
+        host::notify::ask_before_waiting(host::notify::must_ask());
         let areas = Arc::new(Areas::new()?);
         let pool = Pool::new(Starter { areas, variant }, &text::page())?;
         let format = try_out(&pool)?;

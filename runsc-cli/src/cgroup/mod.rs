@@ -149,10 +149,10 @@ fn make_directories(directory: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(missing.into_iter().rev().collect())
 }
 
-/// The host's limit on tasks for a container's limit: a task is a thread of the sentry and a stub, and there are some
-/// threads besides. The kernel itself holds the container to its own number.
+/// The host's limit on tasks for a container's limit: a task is a thread of the sentry and up to three of a stub, and
+/// there are some threads besides. The kernel itself holds the container to its own number.
 fn host_tasks(limit: i64) -> String {
-    const PER_TASK: i64 = 3;
+    const PER_TASK: i64 = 5;
     const BESIDES: i64 = 128;
     if limit < 0 { "max".to_owned() } else { limit.saturating_mul(PER_TASK).saturating_add(BESIDES).to_string() }
 }

@@ -186,7 +186,7 @@ fn platform(platform: Platform) -> Result<PlatformKind> {
         Platform::Ptrace => Ok(PlatformKind::Ptrace),
         Platform::Systrap => Ok(PlatformKind::Systrap),
         Platform::SystrapFutex => Ok(PlatformKind::SystrapFutex),
-        Platform::Kvm => bail!("platform kvm is not available in this version: use --platform=ptrace"),
+        Platform::Kvm => bail!("platform kvm is not available in this version: use --platform=systrap"),
     }
 }
 
