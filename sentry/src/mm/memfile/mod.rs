@@ -3,12 +3,14 @@
 //! The file is sparse and as long as the address space we could get for it; it is mapped here once, as a whole
 //! (`docs/decisions/0003-memory-file.md`). Its low part serves the kernel's own needs (pages of tmpfs, pipes), found by best
 //! fit; the rest serves address spaces, which ask for ranges next to the ones they have, so that the host can merge their
-//! mappings. Freed ranges go back to the host, but for a few small ones that are zeroed when they are used again.
+//! mappings. Freed ranges go back to the host, but for some that are zeroed when they are used again: more of them while the
+//! sandbox is busy ([`keeper`]).
 //!
 //! Locks: `MemFile`, never held over a host call or a copy. Dropping a [`MemRange`] takes it.
 
 mod data;
 mod extents;
+mod keeper;
 mod range;
 mod shares;
 
@@ -16,7 +18,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use abi::{Errno, PAGE_SIZE};
 use host::mapping::Mapping;
@@ -25,6 +27,7 @@ use host::memfd;
 use sync::Mutex;
 
 use self::extents::Extents;
+use self::keeper::Keeper;
 pub use self::range::MemRange;
 use self::shares::Shares;
 use crate::error::{Result, err};
@@ -37,11 +40,15 @@ const MIN_LEN: u64 = 1 << 32;
 /// How far apart address spaces begin in the file, so that each has room to grow next to what it has.
 const ARENA: u64 = 64 << 20;
 /// Freed ranges up to this length may be kept for reuse.
-const KEEP_EACH: u64 = 1 << 20;
-/// How much is kept for reuse in all.
-const KEEP_ALL: u64 = 4 << 20;
+const KEEP_EACH: u64 = 16 << 20;
+/// How much is kept for reuse in all where nothing is freed any more.
+const KEEP_IDLE: u64 = 4 << 20;
+/// How much is kept at most in all, where the sandbox has sixteen times as much.
+const KEEP_BUSY: u64 = 64 << 20;
 /// Ranges up to this length are zeroed without asking which of their pages exist.
 const ZERO_BLINDLY: u64 = 16 << 10;
+/// What ranges are zeroed with that are not mapped here.
+static ZEROES: [u8; 32 << 10] = [0; 32 << 10];
 /// How many empty arenas are remembered for the next address space.
 const KEEP_ARENAS: usize = 64;
 
@@ -52,6 +59,10 @@ pub struct MemFile {
     len: u64,
     /// Bytes of memory there are; the kernel's own allocations may reach it.
     limit: u64,
+    /// Where the kernel's own part ends.
+    border: u64,
+    me: Weak<Self>,
+    keeper: Keeper,
     state: Mutex<State, lock_order::MemFile>,
 }
 
@@ -71,6 +82,8 @@ struct State {
     /// Free ranges that still hold old bytes: start to length.
     stale: BTreeMap<u64, u64>,
     stale_len: u64,
+    /// Counts the ranges that became stale.
+    frees: u64,
     pool_used: u64,
     used: u64,
 }
@@ -96,10 +109,20 @@ impl MemFile {
             shares: Shares::default(),
             stale: BTreeMap::new(),
             stale_len: 0,
+            frees: 0,
             pool_used: 0,
             used: 0,
         };
-        Ok(Arc::new(Self { file: Arc::new(fd), map, len, limit, state: Mutex::new(state) }))
+        Ok(Arc::new_cyclic(|me| Self {
+            file: Arc::new(fd),
+            map,
+            len,
+            limit,
+            border,
+            me: Weak::clone(me),
+            keeper: Keeper::default(),
+            state: Mutex::new(state),
+        }))
     }
 
     /// Makes the file as long as we can map it.
@@ -210,13 +233,15 @@ impl MemFile {
 
     /// Makes a range read as zeroes, cheaply if little of it is there.
     pub(crate) fn zero(&self, offset: u64, len: u64) -> Result<()> {
+        // The pages of applications are hardly ever mapped here: a fault for each would cost four times what writing does.
+        let zero = if offset < self.border { Self::zero_bytes } else { Self::write_zeroes };
         if len <= ZERO_BLINDLY {
-            self.zero_bytes(offset, len)
+            zero(self, offset, len)
         } else if len <= KEEP_EACH {
             let mut result = Ok(());
             self.for_data(offset, len, &mut |at, part| {
                 if result.is_ok() {
-                    result = self.zero_bytes(at, part);
+                    result = zero(self, at, part);
                 }
             });
             result
@@ -229,6 +254,20 @@ impl MemFile {
         let len = usize::try_from(len).map_err(|_| Errno::ENOMEM)?;
         // Short only if the host has no memory left for a page.
         if self.slice(offset, len).zero()? == len { Ok(()) } else { err(Errno::ENOMEM) }
+    }
+
+    fn write_zeroes(&self, offset: u64, len: u64) -> Result<()> {
+        let mut done = 0;
+        while done < len {
+            let left = usize::try_from(len - done).unwrap_or(usize::MAX);
+            let zeroes = HostSlice::from_ref(&ZEROES).first(left);
+            match zeroes.write_fd(self.file.as_fd(), Some(offset + done)) {
+                Ok(n) if n > 0 => done += n as u64,
+                Err(Errno::EINTR) => {}
+                _ => return err(Errno::ENOMEM),
+            }
+        }
+        Ok(())
     }
 
     /// Gives the pages of a range back to the host; the range stays with its owner and reads as zeroes.
@@ -260,10 +299,37 @@ impl MemFile {
                 punch.push(part);
             }
         }
-        if state.stale_len > KEEP_ALL {
-            state.evict(KEEP_ALL / 2, &mut punch);
+        let most = self.keeps();
+        if state.stale_len > most {
+            state.evict(most / 2, &mut punch);
         }
+        let much = state.stale_len > KEEP_IDLE;
         drop(state);
+        self.give_back(punch);
+        if much {
+            self.keeper.wake(&self.me);
+        }
+    }
+
+    /// How much may be kept for reuse.
+    fn keeps(&self) -> u64 {
+        (self.limit / 16).clamp(KEEP_IDLE, KEEP_BUSY)
+    }
+
+    /// Counts what was freed and kept so far.
+    fn frees(&self) -> u64 {
+        self.state.lock().frees
+    }
+
+    /// Gives back what a quiet sandbox need not hold.
+    fn trim(&self) {
+        let mut punch = Vec::new();
+        self.state.lock().evict(KEEP_IDLE, &mut punch);
+        self.give_back(punch);
+    }
+
+    /// Punches ranges that were taken out of the free ones, and frees them.
+    fn give_back(&self, punch: Vec<Range<u64>>) {
         if punch.is_empty() {
             return;
         }
@@ -301,6 +367,7 @@ impl State {
     fn note_stale(&mut self, range: Range<u64>) {
         self.stale.insert(range.start, range.end - range.start);
         self.stale_len += range.end - range.start;
+        self.frees += 1;
     }
 
     /// Takes stale ranges out of the free ones, until no more than `keep` bytes are stale. What is free between two of

@@ -2,7 +2,7 @@
 
 use abi::{Errno, PAGE_SIZE};
 
-use super::{KEEP_ALL, MemFile};
+use super::{KEEP_EACH, KEEP_IDLE, MemFile};
 
 fn file() -> std::sync::Arc<MemFile> {
     MemFile::new(1 << 30).expect("a memory file")
@@ -19,6 +19,19 @@ fn a_range_is_zeroed_even_after_another_owner() {
         drop(first);
         let second = file.allocate(len).expect("memory");
         assert_eq!(second.offset(), offset, "the hole is the best fit");
+        let mut bytes = vec![1; size];
+        assert_eq!(second.slice(0, size).read(&mut bytes), Ok(size));
+        assert!(bytes.iter().all(|b| *b == 0));
+    }
+    // The same for address spaces.
+    for pages in [1, 32, 300] {
+        let size = usize::try_from(pages * PAGE_SIZE).expect("small");
+        let first = file.allocate_near(pages * PAGE_SIZE, None).expect("memory");
+        let offset = first.offset();
+        assert_eq!(first.slice(0, size).write(&vec![0xaa; size]), Ok(size));
+        drop(first);
+        let second = file.allocate_near(pages * PAGE_SIZE, Some(offset)).expect("memory");
+        assert_eq!(second.offset(), offset);
         let mut bytes = vec![1; size];
         assert_eq!(second.slice(0, size).read(&mut bytes), Ok(size));
         assert!(bytes.iter().all(|b| *b == 0));
@@ -68,8 +81,18 @@ fn memory_of_freed_ranges_goes_back_to_the_host() {
     }
     assert_eq!(file.resident().expect("fstat"), 64 * 64 * PAGE_SIZE);
     drop(many);
-    assert!(file.resident().expect("fstat") <= KEEP_ALL);
     assert_eq!(file.reserved(), 0);
+    // As soon as nothing is freed for a while.
+    while file.resident().expect("fstat") > KEEP_IDLE {
+        std::thread::yield_now();
+    }
+    // What is long goes back at once.
+    let long = file.allocate(KEEP_EACH + PAGE_SIZE).expect("memory");
+    let (at, before) = (long.offset(), file.resident().expect("fstat"));
+    long.slice(0, 1).write(b"x").expect("mapped");
+    drop(long);
+    assert_eq!(file.resident_in(at, PAGE_SIZE), 0);
+    assert!(file.resident().expect("fstat") <= before);
 }
 
 #[test]
