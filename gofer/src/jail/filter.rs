@@ -141,20 +141,27 @@ fn rule(way: Vec<Arg>) -> Result<SeccompRule, seccompiler::BackendError> {
 /// What stands before the rules. The instruction pointer is read for nothing but this: the kernel tries a filter out for
 /// every call number when it is installed, which takes longer than all else at start, and gives that up at an
 /// instruction that reads anything but number and architecture. clone3 is absent, so that the C library uses clone, whose
-/// flags can be checked.
-fn preamble() -> [Instruction; 4] {
+/// flags can be checked. So is openat from the working directory: the C library's heap asks for
+/// `/proc/sys/vm/overcommit_memory` before it shrinks, and makes do without.
+fn preamble() -> [Instruction; 7] {
     const LOAD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
     const JUMP_IF_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
     const RETURN: u16 = 0x06; // BPF_RET | BPF_K
     const NUMBER: u32 = 0; // seccomp_data.nr
     const INSTRUCTION_POINTER: u32 = 8; // seccomp_data.instruction_pointer
+    const FIRST_ARG: u32 = 16; // seccomp_data.args[0], its low half
     const CLONE3: u32 = 435;
+    const OPENAT: u32 = 257;
+    const AT_FDCWD: u32 = 0xffff_ff9c;
     const ABSENT: u32 = 0x0005_0000 | 38; // SECCOMP_RET_ERRNO, ENOSYS
     let instruction = |code, jt, jf, k| Instruction { code, jt, jf, k };
     [
         instruction(LOAD, 0, 0, INSTRUCTION_POINTER),
         instruction(LOAD, 0, 0, NUMBER),
-        instruction(JUMP_IF_EQUAL, 0, 1, CLONE3),
+        instruction(JUMP_IF_EQUAL, 3, 0, CLONE3),
+        instruction(JUMP_IF_EQUAL, 0, 3, OPENAT),
+        instruction(LOAD, 0, 0, FIRST_ARG),
+        instruction(JUMP_IF_EQUAL, 0, 1, AT_FDCWD),
         instruction(RETURN, 0, 0, ABSENT),
     ]
 }
@@ -209,6 +216,9 @@ mod tests {
         }
         let clone3 = u32::try_from(libc::SYS_clone3).expect("small");
         assert_eq!(run(&program, clone3, [0; 6]), 0x0005_0000 | 38);
+        let openat = u32::try_from(libc::SYS_openat).expect("small");
+        assert_eq!(run(&program, openat, [0xffff_ff9c, 0, 0, 0, 0, 0]), 0x0005_0000 | 38);
+        assert_eq!(run(&program, openat, [0xffff_ff9b, 0, 0, 0, 0, 0]), TRAP);
         for number in (0..600).filter(|n| *n != clone3 && listed.iter().all(|(call, _)| *call != i64::from(*n))) {
             assert_eq!(run(&program, number, [0; 6]), TRAP, "call {number}");
         }

@@ -24,33 +24,47 @@ pub(super) struct Ids<T> {
 
 #[derive(Debug)]
 struct Table<T> {
-    objects: BTreeMap<i32, (i32, Arc<T>)>,
+    objects: BTreeMap<i32, Entry<T>>,
     keys: HashMap<i32, i32>,
     seq: i32,
     last: i32,
+    /// No index below this is free.
+    taken: i32,
+    /// The number that the next object is to have, or one that follows it; negative for none.
+    next: i32,
+    /// The sum of what objects weigh.
+    weight: u64,
+}
+
+#[derive(Debug)]
+struct Entry<T> {
+    id: i32,
+    weight: u64,
+    object: Arc<T>,
 }
 
 impl<T> Default for Ids<T> {
     fn default() -> Self {
-        let table = Table { objects: BTreeMap::new(), keys: HashMap::new(), seq: 0, last: -1 };
+        let table =
+            Table { objects: BTreeMap::new(), keys: HashMap::new(), seq: 0, last: -1, taken: 0, next: -1, weight: 0 };
         Self { table: Mutex::new(table) }
     }
 }
 
 impl<T> Ids<T> {
     /// The number of the object of a key, or of a new one: what shmget(2), semget(2) and msgget(2) have in common. `make` is
-    /// told the number. ENOSPC if there are `most` already.
+    /// told the number and what all others weigh, and says what the new one does. ENOSPC if there are `most` already.
     pub(super) fn get_or_make(
         &self,
         key: i32,
         flags: u32,
         most: u64,
         admits: impl FnOnce(&T) -> Result<()>,
-        make: impl FnOnce(i32) -> Result<Arc<T>>,
+        make: impl FnOnce(i32, u64) -> Result<(Arc<T>, u64)>,
     ) -> Result<i32> {
         let mut table = self.table.lock();
         if key != IPC_PRIVATE {
-            if let Some((id, object)) = table.keys.get(&key).and_then(|index| table.objects.get(index)) {
+            if let Some(Entry { id, object, .. }) = table.keys.get(&key).and_then(|index| table.objects.get(index)) {
                 if flags & (IPC_CREAT | IPC_EXCL) == IPC_CREAT | IPC_EXCL {
                     return err(Errno::EEXIST);
                 }
@@ -64,13 +78,20 @@ impl<T> Ids<T> {
         if table.objects.len() as u64 >= most.min(1 << INDEX_BITS) {
             return err(Errno::ENOSPC);
         }
-        let index = table.free();
-        let reuses = index <= table.last;
-        let seq = if reuses { (table.seq + 1) & 0xffff } else { table.seq };
+        let chosen = Some(std::mem::replace(&mut table.next, -1)).filter(|next| *next >= 0);
+        let index = table.free(chosen.map_or(0, |next| next & INDEX_MASK)).ok_or(Errno::ENOSPC)?;
+        let seq = match chosen {
+            Some(next) => next >> INDEX_BITS,
+            None if index <= table.last => (table.seq + 1) & 0xffff,
+            None => table.seq,
+        };
         let id = seq << INDEX_BITS | index;
-        let object = make(id)?;
-        (table.seq, table.last) = (seq, index);
-        table.objects.insert(index, (id, object));
+        let (object, weight) = make(id, table.weight)?;
+        if chosen.is_none() {
+            (table.seq, table.last, table.taken) = (seq, index, index + 1);
+        }
+        table.weight += weight;
+        table.objects.insert(index, Entry { id, weight, object });
         if key != IPC_PRIVATE {
             table.keys.insert(key, index);
         }
@@ -81,7 +102,7 @@ impl<T> Ids<T> {
     pub(super) fn get(&self, id: i32) -> Result<Arc<T>> {
         let table = self.table.lock();
         match table.objects.get(&(id & INDEX_MASK)) {
-            Some((own, object)) if id >= 0 && *own == id => Ok(Arc::clone(object)),
+            Some(entry) if id >= 0 && entry.id == id => Ok(Arc::clone(&entry.object)),
             _ => err(Errno::EINVAL),
         }
     }
@@ -89,7 +110,7 @@ impl<T> Ids<T> {
     /// The object at an index, with its number: the *_STAT commands.
     pub(super) fn at(&self, index: i32) -> Result<(i32, Arc<T>)> {
         match self.table.lock().objects.get(&(index & INDEX_MASK)) {
-            Some((id, object)) if index >= 0 => Ok((*id, Arc::clone(object))),
+            Some(entry) if index >= 0 => Ok((entry.id, Arc::clone(&entry.object))),
             _ => err(Errno::EINVAL),
         }
     }
@@ -98,8 +119,10 @@ impl<T> Ids<T> {
     pub(super) fn remove(&self, id: i32) {
         let mut table = self.table.lock();
         let index = id & INDEX_MASK;
-        if table.objects.get(&index).is_some_and(|(own, _)| *own == id) {
+        if table.objects.get(&index).is_some_and(|entry| entry.id == id) {
             let gone = table.objects.remove(&index);
+            table.weight -= gone.as_ref().map_or(0, |entry| entry.weight);
+            table.taken = table.taken.min(index);
             table.keys.retain(|_, at| *at != index);
             drop(table);
             drop(gone);
@@ -113,7 +136,17 @@ impl<T> Ids<T> {
 
     /// All objects with their numbers, by index.
     pub(super) fn all(&self) -> Vec<(i32, Arc<T>)> {
-        self.table.lock().objects.values().map(|(id, object)| (*id, Arc::clone(object))).collect()
+        self.table.lock().objects.values().map(|entry| (entry.id, Arc::clone(&entry.object))).collect()
+    }
+
+    /// /proc/sys/kernel/*_next_id.
+    pub(super) fn next(&self) -> i32 {
+        self.table.lock().next
+    }
+
+    /// Says which number the next object is to have.
+    pub(super) fn set_next(&self, next: i32) {
+        self.table.lock().next = next;
     }
 
     /// The highest index in use; 0 for none.
@@ -123,16 +156,16 @@ impl<T> Ids<T> {
 }
 
 impl<T> Table<T> {
-    /// The lowest index that is free.
-    fn free(&self) -> i32 {
-        let mut free = 0;
-        for index in self.objects.keys() {
+    /// The lowest index from `from` on that is free.
+    fn free(&self, from: i32) -> Option<i32> {
+        let mut free = if from == 0 { self.taken } else { from };
+        for index in self.objects.range(free..).map(|(index, _)| index) {
             if *index != free {
                 break;
             }
             free += 1;
         }
-        free
+        (free <= INDEX_MASK).then_some(free)
     }
 }
 
@@ -141,7 +174,7 @@ mod tests {
     use super::*;
 
     fn make(ids: &Ids<u8>, key: i32, flags: u32) -> Result<i32> {
-        ids.get_or_make(key, flags, 3, |_| Ok(()), |_| Ok(Arc::new(0)))
+        ids.get_or_make(key, flags, 3, |_| Ok(()), |_, _| Ok((Arc::new(0), 1)))
     }
 
     #[test]
@@ -155,6 +188,16 @@ mod tests {
         assert!(third != first && third & INDEX_MASK == first & INDEX_MASK);
         assert!(make(&ids, 0, 0).is_ok() && make(&ids, 0, 0).is_err_and(|e| e.is(Errno::ENOSPC)));
         assert!(ids.get(-1).is_err() && ids.at(-1).is_err());
+    }
+
+    #[test]
+    fn the_next_number_can_be_chosen() {
+        let ids = Ids::default();
+        let plain = make(&ids, 0, 0).unwrap();
+        ids.set_next(5 << INDEX_BITS | 7);
+        assert_eq!(make(&ids, 0, 0).unwrap(), 5 << INDEX_BITS | 7);
+        assert_eq!(ids.next(), -1);
+        assert_eq!(make(&ids, 0, 0).unwrap(), plain + 1);
     }
 
     #[test]

@@ -48,6 +48,38 @@ impl Default for IpcSpace {
     }
 }
 
+/// The kinds of System V objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Message queues.
+    Msg,
+    /// Semaphore sets.
+    Sem,
+    /// Shared memory segments.
+    Shm,
+}
+
+impl IpcSpace {
+    /// The number that the next object of a kind is to have; negative for none.
+    #[must_use]
+    pub fn next_id(&self, kind: Kind) -> i32 {
+        match kind {
+            Kind::Msg => self.msg.next(),
+            Kind::Sem => self.sem.next(),
+            Kind::Shm => self.shm.next(),
+        }
+    }
+
+    /// Chooses the number of the next object of a kind.
+    pub fn set_next_id(&self, kind: Kind, next: i32) {
+        match kind {
+            Kind::Msg => self.msg.set_next(next),
+            Kind::Sem => self.sem.set_next(next),
+            Kind::Shm => self.shm.set_next(next),
+        }
+    }
+}
+
 impl IpcNamespace {
     /// What is in the namespace.
     #[must_use]

@@ -64,8 +64,8 @@ impl IpcSpace {
     /// msgget(2).
     pub fn msgget(&self, task: &CurrentTask, key: i32, flags: u32) -> Result<i32> {
         let admits = |queue: &MsgQueue| queue.state.lock().perm.check(task, flags);
-        self.msg.get_or_make(key, flags, self.settings.msgmni.get(), admits, |id| {
-            Ok(Arc::new(MsgQueue {
+        self.msg.get_or_make(key, flags, self.settings.msgmni.get(), admits, |id, _| {
+            let queue = Arc::new(MsgQueue {
                 id,
                 state: Mutex::new(State {
                     perm: Perm::new(task, key, flags),
@@ -78,7 +78,8 @@ impl IpcSpace {
                     removed: false,
                 }),
                 queue: WaitQueue::new(),
-            }))
+            });
+            Ok((queue, 1))
         })
     }
 

@@ -82,17 +82,17 @@ impl IpcSpace {
             }
             set.state.lock().perm.check(task, flags)
         };
-        let in_use: u64 = self.sem.all().iter().map(|(_, set)| set.count as u64).sum();
         let most = self.settings.semmns();
-        self.sem.get_or_make(key, flags, self.settings.semmni(), admits, |id| {
+        self.sem.get_or_make(key, flags, self.settings.semmni(), admits, |id, in_use| {
             if count == 0 {
                 return err(Errno::EINVAL);
             }
             if in_use.saturating_add(count) > most {
                 return err(Errno::ENOSPC);
             }
+            let weight = count;
             let count = usize::try_from(count).map_err(|_| Errno::EINVAL)?;
-            Ok(Arc::new(SemSet {
+            let set = Arc::new(SemSet {
                 id,
                 count,
                 state: Mutex::new(State {
@@ -105,7 +105,8 @@ impl IpcSpace {
                     changed: seconds(),
                     removed: false,
                 }),
-            }))
+            });
+            Ok((set, weight))
         })
     }
 

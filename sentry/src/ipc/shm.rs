@@ -81,9 +81,8 @@ impl IpcSpace {
             }
             segment.state.lock().perm.check(task, flags)
         };
-        let used: u64 = self.shm.all().iter().map(|(_, segment)| segment.pages()).sum();
         let limits = &self.settings;
-        self.shm.get_or_make(key, flags, limits.shmmni.get(), admits, |id| {
+        self.shm.get_or_make(key, flags, limits.shmmni.get(), admits, |id, used| {
             if size < SHMMIN || size > limits.shmmax.get() {
                 return err(Errno::EINVAL);
             }
@@ -111,12 +110,13 @@ impl IpcSpace {
                 maker: Arc::clone(task.group().pid()),
                 locked: false,
             };
-            Ok(Arc::new(Segment {
+            let segment = Segment {
                 id,
                 state: Mutex::new(state),
                 memory,
                 file: File::new_anonymous(Arc::new(SegmentFile), &name, OpenFlags::O_RDWR),
-            }))
+            };
+            Ok((Arc::new(segment), len / PAGE_SIZE))
         })
     }
 

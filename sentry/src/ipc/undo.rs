@@ -30,6 +30,11 @@ impl SemUndo {
         Arc::new(Self { id: NEXT.fetch_add(1, Ordering::Relaxed), sets: Mutex::default() })
     }
 
+    /// Tells the records of tasks apart; 0 for a task that has none.
+    pub(crate) fn id_of(task: &Task) -> u64 {
+        task.sem_undo.lock().as_ref().map_or(0, |undo| undo.id)
+    }
+
     /// A new task uses the same record (CLONE_SYSVSEM).
     pub(crate) fn share(parent: &Task, child: &Task) {
         let own = Self::of(parent);

@@ -15,7 +15,7 @@ use crate::ipc::SemUndo;
 impl CurrentTask {
     /// setns(2) with a namespace's file. `kind` is 0 or the CLONE_NEW* flag that the namespace must be of.
     pub fn enter_namespace(&mut self, namespace: &Namespace, kind: CloneFlags) -> Result<()> {
-        if !kind.is_empty() && kind != kind_of(namespace) {
+        if !kind.is_empty() && kind != namespace.kind() {
             return err(Errno::EINVAL);
         }
         self.may_enter(namespace)?;
@@ -40,7 +40,7 @@ impl CurrentTask {
             Namespace::Cgroup(Arc::clone(&theirs.cgroup)),
             Namespace::Time(Arc::clone(&theirs.time)),
         ];
-        let chosen: Vec<_> = all.into_iter().filter(|ns| kinds.contains(kind_of(ns))).collect();
+        let chosen: Vec<_> = all.into_iter().filter(|ns| kinds.contains(ns.kind())).collect();
         for namespace in &chosen {
             self.may_enter(namespace)?;
         }
@@ -109,18 +109,5 @@ impl CurrentTask {
             Namespace::Time(ns) => (new.time, new.time_for_children) = (Arc::clone(ns), Arc::clone(ns)),
         }
         self.set_namespaces(new);
-    }
-}
-
-fn kind_of(namespace: &Namespace) -> CloneFlags {
-    match namespace {
-        Namespace::User(_) => CloneFlags::CLONE_NEWUSER,
-        Namespace::Mount(_) => CloneFlags::CLONE_NEWNS,
-        Namespace::Pid(_) => CloneFlags::CLONE_NEWPID,
-        Namespace::Uts(_) => CloneFlags::CLONE_NEWUTS,
-        Namespace::Ipc(_) => CloneFlags::CLONE_NEWIPC,
-        Namespace::Net(_) => CloneFlags::CLONE_NEWNET,
-        Namespace::Cgroup(_) => CloneFlags::CLONE_NEWCGROUP,
-        Namespace::Time(_) => CloneFlags::CLONE_NEWTIME,
     }
 }

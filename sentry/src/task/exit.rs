@@ -138,6 +138,7 @@ impl ThreadGroup {
         // A tracer waits for each thread.
         if !leader && !task.keep_for_tracer(status) {
             let pid = task.pid();
+            pid.set_exit_status(status);
             pid.set_task(None);
             pid.exit_queue.notify(abi::poll::POLLIN | abi::poll::POLLHUP);
         }
@@ -323,6 +324,7 @@ impl ThreadGroup {
             let mut links = self.links.lock();
             let Life::Zombie(status) = links.life else { return };
             links.life = Life::Released(status);
+            self.pid().set_exit_status(status);
             (links.parent.upgrade(), links.process_group.take())
         };
         if let Some(parent) = parent {

@@ -97,6 +97,8 @@ pub struct Task {
     parent_death_signal: AtomicI32,
     robust_list: AtomicU64,
     timer_slack: AtomicU64,
+    /// What PR_SET_TIMERSLACK with 0 goes back to: its parent's when it was made.
+    default_timer_slack: u64,
 }
 
 /// What other tasks may read of a task. [`CurrentTask`] has copies of most of it, which it reads without this lock, because
@@ -185,6 +187,7 @@ impl Task {
             parent_death_signal: AtomicI32::new(0),
             robust_list: AtomicU64::new(0),
             timer_slack: AtomicU64::new(parts.timer_slack),
+            default_timer_slack: parts.timer_slack,
         })
     }
 
@@ -334,9 +337,9 @@ impl Task {
         self.timer_slack.load(Ordering::Relaxed)
     }
 
-    /// Sets PR_SET_TIMERSLACK.
-    pub fn set_timer_slack(&self, ns: u64) {
-        self.timer_slack.store(ns, Ordering::Relaxed);
+    /// Sets PR_SET_TIMERSLACK; `None` is what the task began with.
+    pub fn set_timer_slack(&self, ns: Option<u64>) {
+        self.timer_slack.store(ns.unwrap_or(self.default_timer_slack), Ordering::Relaxed);
     }
 
     /// What it is doing, as /proc shows it.
@@ -374,6 +377,12 @@ impl Task {
     #[must_use]
     pub fn parker(&self) -> &Parker {
         self.attention().parker()
+    }
+
+    /// Which record of SEM_UNDO operations it has, for kcmp(2); 0 for none.
+    #[must_use]
+    pub fn sem_undo_id(&self) -> u64 {
+        SemUndo::id_of(self)
     }
 
     /// Whether it has to exit.

@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use abi::Errno;
 use abi::limits::PID_MAX_DEFAULT;
 use abi::sched::MAX_PID_NS_LEVEL;
+use abi::wait::WaitStatus;
 use sync::{Mutex, WaitQueue};
 
 use super::namespaces::NsId;
@@ -58,6 +59,8 @@ pub struct Pid {
     /// By level of the namespace, the root first.
     numbers: Box<[i32]>,
     uses: Mutex<Uses, PidUses>,
+    /// How it ended, once it was waited for.
+    exit: OnceLock<WaitStatus>,
     /// Told (POLLIN) when the thread, and (POLLHUP) when the process has ended and was waited for; what a pidfd polls.
     pub exit_queue: WaitQueue,
 }
@@ -173,6 +176,16 @@ impl PidNamespace {
         self.numbers.lock().last
     }
 
+    /// Says which number the next process will follow.
+    pub fn set_last_number(&self, number: i32) -> Result<()> {
+        let mut numbers = self.numbers.lock();
+        if !(0..numbers.max).contains(&number) {
+            return err(Errno::EINVAL);
+        }
+        numbers.last = number;
+        Ok(())
+    }
+
     /// A new pid, visible here and in all ancestors. `wanted` are clone3(2)'s `set_tid`: numbers for this namespace and
     /// its ancestors, this one first. EAGAIN when the numbers are used up, EEXIST when a wanted one is, ENOMEM when the
     /// namespace has lost its init.
@@ -204,6 +217,7 @@ impl PidNamespace {
         let pid = Arc::new(Pid {
             ns: Arc::clone(self),
             numbers,
+            exit: OnceLock::new(),
             uses: Mutex::new(Uses::default()),
             exit_queue: WaitQueue::new(),
         });
@@ -349,6 +363,16 @@ impl Pid {
     #[must_use]
     pub fn task(&self) -> Option<Arc<Task>> {
         self.uses.lock().task.clone()
+    }
+
+    /// How it ended; `None` until it was waited for.
+    #[must_use]
+    pub fn exit_status(&self) -> Option<WaitStatus> {
+        self.exit.get().copied()
+    }
+
+    pub(super) fn set_exit_status(&self, status: WaitStatus) {
+        let _ = self.exit.set(status);
     }
 
     /// The process with this number.

@@ -57,9 +57,17 @@ pub(crate) fn ppoll(
 
 /// Tells how much time is left; a fault there is ignored, as Linux does.
 pub(super) fn write_left(task: &CurrentTask, timeout: UserPtr<Timespec>, deadline: Option<Instant>) {
-    if let (Some(ptr), Some(_)) = (timeout.non_null(), deadline) {
+    if let (Some(ptr), Some(_)) = (timeout.non_null(), deadline)
+        && !sticky(task)
+    {
         let _ = task.mm().write(ptr, &deadline::left(deadline));
     }
+}
+
+/// Whether timeouts are left as they were, personality(2).
+pub(super) fn sticky(task: &CurrentTask) -> bool {
+    const STICKY_TIMEOUTS: u32 = 0x0400_0000;
+    task.personality() & STICKY_TIMEOUTS != 0
 }
 
 /// A wait that a handler ends with EINTR and that is made again otherwise.

@@ -13,7 +13,7 @@ use sentry::user::UserPtr;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use super::mask::with_mask;
-use super::poll::{no_hand, write_left};
+use super::poll::{no_hand, sticky, write_left};
 use crate::deadline;
 
 /// An `fd_set`: as many words as the descriptors need.
@@ -47,7 +47,9 @@ pub(crate) fn select(
         }
     };
     let result = no_hand(wait(task, count, [read, write, except], deadline));
-    if let (Some(ptr), Some(_)) = (timeout.non_null(), deadline) {
+    if let (Some(ptr), Some(_)) = (timeout.non_null(), deadline)
+        && !sticky(task)
+    {
         let left = deadline::left(deadline);
         let _ = task.mm().write(ptr, &Timeval { tv_sec: left.tv_sec, tv_usec: left.tv_nsec / 1000 });
     }

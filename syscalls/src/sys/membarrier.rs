@@ -7,14 +7,17 @@ use sentry::task::CurrentTask;
 
 use crate::arg::low;
 
-/// What is offered: barriers of one process, for which its other threads are interrupted.
+/// What is offered: barriers of one process or of all, for which the other threads are interrupted.
 const OFFERED: MembarrierCmd = MembarrierCmd::MEMBARRIER_CMD_PRIVATE_EXPEDITED
+    .union(MembarrierCmd::MEMBARRIER_CMD_GLOBAL)
+    .union(MembarrierCmd::MEMBARRIER_CMD_GLOBAL_EXPEDITED)
+    .union(MembarrierCmd::MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED)
     .union(MembarrierCmd::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED)
     .union(MembarrierCmd::MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE)
     .union(MembarrierCmd::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE)
     .union(MembarrierCmd::MEMBARRIER_CMD_GET_REGISTRATIONS);
 
-/// membarrier(2). Without the commands over all processes, and without rseq.
+/// membarrier(2). Without the commands for rseq.
 pub(crate) fn membarrier(task: &mut CurrentTask, command: i32, flags: u32, _cpu: i32) -> Result<u32> {
     if flags != 0 {
         return err(Errno::EINVAL);
@@ -23,7 +26,16 @@ pub(crate) fn membarrier(task: &mut CurrentTask, command: i32, flags: u32, _cpu:
     let command = MembarrierCmd::from_bits_retain(command.cast_unsigned());
     match command {
         c if c.is_empty() => Ok(OFFERED.bits()),
-        MembarrierCmd::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED
+        MembarrierCmd::MEMBARRIER_CMD_GLOBAL => {
+            task.interrupt_everybody(false);
+            Ok(0)
+        }
+        MembarrierCmd::MEMBARRIER_CMD_GLOBAL_EXPEDITED => {
+            task.interrupt_everybody(true);
+            Ok(0)
+        }
+        MembarrierCmd::MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED
+        | MembarrierCmd::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED
         | MembarrierCmd::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE => {
             group.register_barriers(command);
             Ok(0)

@@ -5,4 +5,5 @@ pub(crate) mod log;
 pub(crate) mod membarrier;
 pub(crate) mod power;
 pub(crate) mod random;
+pub(crate) mod sysfs;
 pub(crate) mod uts;

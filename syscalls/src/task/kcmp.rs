@@ -27,8 +27,9 @@ pub(crate) fn kcmp(task: &mut CurrentTask, pid1: i32, pid2: i32, kind: u32, idx1
         KCMP_FILES => compare_some(a.files(), b.files()),
         KCMP_FS => compare_some(a.fs(), b.fs()),
         KCMP_SIGHAND => compare(&a.group().signals.actions(), &b.group().signals.actions()),
-        // Neither I/O contexts nor semaphore adjustments are ever shared.
-        KCMP_IO | KCMP_SYSVSEM => Arc::as_ptr(&a).cmp(&Arc::as_ptr(&b)),
+        KCMP_SYSVSEM => a.sem_undo_id().cmp(&b.sem_undo_id()),
+        // There are no I/O contexts: all tasks share none.
+        KCMP_IO => Ordering::Equal,
         _ => return err(Errno::EINVAL),
     };
     // 0 equal, 1 less, 2 greater.

@@ -13,9 +13,6 @@ use super::creds::change;
 use crate::arg::low;
 use crate::mm::name::set_anonymous_name;
 
-/// The slack of timers that a task starts with, in nanoseconds.
-const DEFAULT_TIMER_SLACK: u64 = 50_000;
-
 /// prctl(2). Options about hardware we do not have answer EINVAL, as a kernel built without them.
 pub(crate) fn prctl(task: &mut CurrentTask, option: u32, arg2: u64, arg3: u64, arg4: u64, arg5: u64) -> Result<i32> {
     let unused = |args: &[u64]| if args.iter().all(|arg| *arg == 0) { Ok(()) } else { err(Errno::EINVAL) };
@@ -81,8 +78,7 @@ pub(crate) fn prctl(task: &mut CurrentTask, option: u32, arg2: u64, arg3: u64, a
             done(task.mm().write(UserPtr::new(UserAddr(arg2)), &on))
         }
         PR_SET_TIMERSLACK => {
-            let slack = if arg2.cast_signed() <= 0 { DEFAULT_TIMER_SLACK } else { arg2 };
-            task.set_timer_slack(slack);
+            task.set_timer_slack((arg2.cast_signed() > 0).then_some(arg2));
             Ok(0)
         }
         PR_SET_VMA if arg2 == PR_SET_VMA_ANON_NAME => {

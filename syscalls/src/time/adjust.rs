@@ -8,10 +8,18 @@ use sentry::user::UserPtr;
 
 use super::clock::resolve;
 
+/// The bit of adjtime(3), and the one that must come with it.
+const ADJ_ADJTIME: u32 = 0x8000;
+const ADJ_OFFSET_SINGLESHOT: u32 = 0x1;
+
 /// adjtimex(2).
 pub(crate) fn adjtimex(task: &mut CurrentTask, at: UserPtr<Timex>) -> Result<i32> {
     let asked = task.mm().read(at)?;
     let modes = AdjFlags::from_bits_retain(asked.modes);
+    let adjusts = modes.bits() & ADJ_ADJTIME != 0;
+    if adjusts && modes.bits() & ADJ_OFFSET_SINGLESHOT == 0 {
+        return err(Errno::EINVAL);
+    }
     if !modes.is_empty() && modes != AdjFlags::ADJ_OFFSET_SS_READ {
         return err(Errno::EPERM);
     }

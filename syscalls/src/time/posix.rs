@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use abi::Errno;
-use abi::capability::Cap;
 use abi::signal::{SIGEV_NONE, SIGEV_SIGNAL, SIGEV_THREAD, SIGEV_THREAD_ID, Sigevent, Signal};
 use abi::time::{Itimerspec, TIMER_ABSTIME};
 use sentry::error::{Result, err};
@@ -26,7 +25,7 @@ pub(crate) fn timer_create(
     }
     if clock.is_alarm() {
         // There is no clock that could wake the machine.
-        return err(if task.creds().has(Cap::CAP_WAKE_ALARM) { Errno::EOPNOTSUPP } else { Errno::EPERM });
+        return err(Errno::EOPNOTSUPP);
     }
     let notify = match event.non_null() {
         Some(event) => Some(notify(task, &task.mm().read(event)?)?),

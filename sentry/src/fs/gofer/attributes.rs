@@ -18,6 +18,7 @@ use super::inode::{Body, GoferInode};
 use super::log_lost;
 use crate::error::{Result, err};
 use crate::lock_order::Inode;
+use crate::task::user_ns::OVERFLOW_ID;
 use crate::vfs::{Access, Attr, SetAttr, SetTime, XattrMode};
 
 /// What the gofer or the host told last.
@@ -105,11 +106,26 @@ impl GoferInode {
         }
         let as_of = self.attributes.changes.load(Ordering::Acquire);
         let stat = match self.any_handle() {
-            Some(fd) => Stat::from(&host::path::statx_fd(fd.as_fd())?),
-            None => self.fs.client.stat(&*self.fid()?).map_err(|error| log_lost(&error))?,
+            Some(fd) => self.with_owner(Stat::from(&host::path::statx_fd(fd.as_fd())?))?,
+            None => self.ask_stat()?,
         };
         self.attributes.store(stat, as_of);
         Ok(stat)
+    }
+
+    fn ask_stat(&self) -> Result<Stat> {
+        self.fs.client.stat(&*self.fid()?).map_err(|error| log_lost(&error))
+    }
+
+    /// What the host tells of an open file, owner and group corrected: our own user namespace there maps only one user, and
+    /// shows every other as the overflow id.
+    fn with_owner(&self, stat: Stat) -> Result<Stat> {
+        let last = self.attributes.last();
+        if self.fs.exclusive() {
+            return Ok(Stat { uid: last.uid, gid: last.gid, ..stat });
+        }
+        let told = stat.uid != OVERFLOW_ID && stat.gid != OVERFLOW_ID;
+        if told && (stat.uid, stat.gid) == (last.uid, last.gid) { Ok(stat) } else { self.ask_stat() }
     }
 
     pub(super) fn change_attr(&self, change: &SetAttr) -> Result<()> {

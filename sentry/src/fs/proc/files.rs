@@ -137,7 +137,8 @@ fn timer_slack(subject: &Subject, _: &CurrentTask) -> Result<Vec<u8>> {
 }
 
 fn set_timer_slack(subject: &Subject, _: &CurrentTask, bytes: &[u8]) -> Result<()> {
-    subject.task.set_timer_slack(parse(bytes)?);
+    let ns: u64 = parse(bytes)?;
+    subject.task.set_timer_slack((ns > 0).then_some(ns));
     Ok(())
 }
 

@@ -12,6 +12,7 @@ use crate::error::err;
 use crate::fs::pseudo::Tree;
 use crate::fs::pseudo::dir::StaticDir;
 use crate::fs::pseudo::text::TextFile;
+use crate::ipc::Kind;
 use crate::ipc::settings::{Limit, Settings};
 use crate::kernel::Kernel;
 use crate::lock_order::Leaf;
@@ -22,7 +23,6 @@ use crate::vfs::Inode;
 const FIXED: &[(&str, &str, &str)] = &[
     ("fs", "file-max", "9223372036854775807\n"),
     ("fs", "file-nr", "0\t0\t9223372036854775807\n"),
-    ("fs", "nr_open", "1048576\n"),
     ("fs", "inode-nr", "0\t0\n"),
     ("fs", "dentry-state", "0\t0\t45\t0\t0\t0\n"),
     ("fs", "pipe-max-size", "1048576\n"),
@@ -35,18 +35,13 @@ const FIXED: &[(&str, &str, &str)] = &[
     ("fs", "suid_dumpable", "0\n"),
     ("fs", "overflowuid", "65534\n"),
     ("fs", "overflowgid", "65534\n"),
-    ("fs", "lease-break-time", "45\n"),
     ("fs", "leases-enable", "1\n"),
     ("fs", "aio-max-nr", "65536\n"),
     ("fs", "aio-nr", "0\n"),
     ("fs/epoll", "max_user_watches", "1000000\n"),
-    ("fs/inotify", "max_queued_events", "16384\n"),
-    ("fs/inotify", "max_user_instances", "128\n"),
-    ("fs/inotify", "max_user_watches", "65536\n"),
     ("kernel", "ostype", "Linux\n"),
     ("kernel", "cap_last_cap", "40\n"),
     ("kernel", "core_pattern", "core\n"),
-    ("kernel", "core_uses_pid", "0\n"),
     ("kernel", "dmesg_restrict", "0\n"),
     ("kernel", "kptr_restrict", "1\n"),
     ("kernel", "ngroups_max", "65536\n"),
@@ -76,15 +71,8 @@ const FIXED: &[(&str, &str, &str)] = &[
     ("net/ipv4", "tcp_congestion_control", "cubic\n"),
     ("net/ipv4", "tcp_allowed_congestion_control", "reno cubic\n"),
     ("net/unix", "max_dgram_qlen", "512\n"),
-    ("user", "max_user_namespaces", "96000\n"),
-    ("user", "max_pid_namespaces", "96000\n"),
-    ("user", "max_mnt_namespaces", "96000\n"),
-    ("vm", "max_map_count", "65530\n"),
     ("vm", "mmap_min_addr", "65536\n"),
-    ("vm", "overcommit_memory", "1\n"),
-    ("vm", "overcommit_ratio", "50\n"),
     ("vm", "overcommit_kbytes", "0\n"),
-    ("vm", "swappiness", "60\n"),
     ("vm", "nr_hugepages", "0\n"),
     ("vm", "legacy_va_layout", "0\n"),
     ("vm", "memfd_noexec", "0\n"),
@@ -93,6 +81,19 @@ const FIXED: &[(&str, &str, &str)] = &[
 
 /// Settings that are kept but steer nothing: directory, name, first value.
 const KEPT: &[(&str, &str, &str)] = &[
+    ("fs", "lease-break-time", "45\n"),
+    ("fs", "nr_open", "1048576\n"),
+    ("fs/inotify", "max_queued_events", "16384\n"),
+    ("fs/inotify", "max_user_instances", "128\n"),
+    ("fs/inotify", "max_user_watches", "65536\n"),
+    ("kernel", "core_uses_pid", "0\n"),
+    ("user", "max_user_namespaces", "96000\n"),
+    ("user", "max_pid_namespaces", "96000\n"),
+    ("user", "max_mnt_namespaces", "96000\n"),
+    ("vm", "max_map_count", "65530\n"),
+    ("vm", "overcommit_memory", "1\n"),
+    ("vm", "overcommit_ratio", "50\n"),
+    ("vm", "swappiness", "60\n"),
     ("net/ipv4", "ip_forward", "0\n"),
     ("net/ipv4", "ip_nonlocal_bind", "0\n"),
     ("net/ipv4", "icmp_echo_ignore_all", "0\n"),
@@ -147,6 +148,9 @@ const IPC: &[(&str, &str, fn(&Settings) -> &Limit)] = &[
     ("kernel", "shm_rmid_forced", |s| &s.shm_rmid_forced),
 ];
 
+/// Which number the next object gets, for those who restore some.
+const NEXT_IDS: &[(&str, Kind)] = &[("msg_next_id", Kind::Msg), ("sem_next_id", Kind::Sem), ("shm_next_id", Kind::Shm)];
+
 /// `/proc/sys`.
 pub(super) fn directory(tree: &Arc<Tree>, _: &Arc<Kernel>) -> Arc<dyn Inode> {
     let mut root = Node::default();
@@ -159,6 +163,9 @@ pub(super) fn directory(tree: &Arc<Tree>, _: &Arc<Kernel>) -> Arc<dyn Inode> {
     for (dir, name, limit) in IPC {
         let limit = *limit;
         root.add(&format!("{dir}/{name}"), limits(tree, move |s| std::slice::from_ref(limit(s))));
+    }
+    for (name, kind) in NEXT_IDS {
+        root.add(&format!("kernel/{name}"), next_id(tree, *kind));
     }
     root.add("kernel/sem", limits(tree, |s| &s.sem));
     for (name, file) in sys_net::files(tree) {
@@ -177,10 +184,23 @@ pub(super) fn directory(tree: &Arc<Tree>, _: &Arc<Kernel>) -> Arc<dyn Inode> {
     root.add("kernel/arch", TextFile::fixed(tree, "x86_64\n"));
     root.add("kernel/random/boot_id", uuid_file(tree, true));
     root.add("kernel/random/uuid", uuid_file(tree, false));
+    root.add("vm/drop_caches", drop_caches(tree));
     root.add("kernel/pid_max", TextFile::fixed(tree, "4194304\n"));
     root.add(
         "kernel/ns_last_pid",
-        TextFile::new(tree, |task| Ok(format!("{}\n", task.pid_ns().last_number()).into_bytes())),
+        TextFile::with(
+            tree.meta(S_IFREG | 0o644, 1),
+            Arc::new(|task: &CurrentTask| Ok(format!("{}\n", task.pid_ns().last_number()).into_bytes())),
+            Some(Arc::new(|task: &CurrentTask, bytes: &[u8]| {
+                let ns = task.pid_ns();
+                let caps = [Cap::CAP_CHECKPOINT_RESTORE, Cap::CAP_SYS_ADMIN];
+                if !caps.iter().any(|cap| task.creds().has_in(*cap, &ns.user_ns)) {
+                    return err(Errno::EPERM);
+                }
+                let text = std::str::from_utf8(bytes).map_err(|_| Errno::EINVAL)?;
+                ns.set_last_number(text.trim_ascii().parse().map_err(|_| Errno::EINVAL)?)
+            })),
+        ),
     );
     root.build(tree)
 }
@@ -228,8 +248,20 @@ impl Node {
 fn intern(name: &str) -> &'static str {
     let tables = FIXED.iter().chain(KEPT).flat_map(|(dir, name, _)| dir.split('/').chain(name.split('/')));
     let tables = tables.chain(IPC.iter().flat_map(|(dir, name, _)| dir.split('/').chain(std::iter::once(*name))));
-    let own =
-        ["sem", "hostname", "domainname", "osrelease", "version", "arch", "boot_id", "uuid", "pid_max", "ns_last_pid"];
+    let tables = tables.chain(NEXT_IDS.iter().map(|(name, _)| *name));
+    let own = [
+        "drop_caches",
+        "sem",
+        "hostname",
+        "domainname",
+        "osrelease",
+        "version",
+        "arch",
+        "boot_id",
+        "uuid",
+        "pid_max",
+        "ns_last_pid",
+    ];
     tables.chain(own).chain(sys_net::words()).find(|known| *known == name).unwrap_or("unknown")
 }
 
@@ -247,6 +279,39 @@ fn kept(tree: &Tree, first: &'static str) -> Arc<dyn Inode> {
             }
             line.push(b'\n');
             *stored.lock() = line;
+            Ok(())
+        })),
+    )
+}
+
+/// Caches are the host's: what is asked for is checked, and that is all.
+fn drop_caches(tree: &Tree) -> Arc<dyn Inode> {
+    TextFile::with(
+        tree.meta(S_IFREG | 0o200, 1),
+        Arc::new(|_: &CurrentTask| Ok(b"0\n".to_vec())),
+        Some(Arc::new(|_: &CurrentTask, bytes: &[u8]| match bytes.trim_ascii() {
+            b"1" | b"2" | b"3" | b"4" => Ok(()),
+            _ => err(Errno::EINVAL),
+        })),
+    )
+}
+
+/// The number of the next System V object.
+fn next_id(tree: &Tree, kind: Kind) -> Arc<dyn Inode> {
+    TextFile::with(
+        tree.meta(S_IFREG | 0o644, 1),
+        Arc::new(move |task: &CurrentTask| {
+            Ok(format!("{}\n", task.namespaces().ipc.space().next_id(kind)).into_bytes())
+        }),
+        Some(Arc::new(move |task: &CurrentTask, bytes: &[u8]| {
+            let ns = &task.namespaces().ipc;
+            let creds = task.creds();
+            if ![Cap::CAP_CHECKPOINT_RESTORE, Cap::CAP_SYS_ADMIN].iter().any(|cap| creds.has_in(*cap, &ns.user_ns)) {
+                return err(Errno::EPERM);
+            }
+            let text = std::str::from_utf8(bytes).map_err(|_| Errno::EINVAL)?;
+            let next = text.trim_ascii().parse().ok().filter(|next: &i32| *next >= 0).ok_or(Errno::EINVAL)?;
+            ns.space().set_next_id(kind, next);
             Ok(())
         })),
     )
