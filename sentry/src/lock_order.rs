@@ -42,6 +42,8 @@ lock_order! {
     InodeIo,
     /// epoll's interest list (`fs::epoll`); never two at once.
     Epoll,
+    /// The protocol engine of packets that leave the sandbox (`net::inet::gate`).
+    Gate,
     /// A socket's state (`net`); two sockets are ordered by address.
     Socket,
     /// What waits to be received on a socket (`net`).

@@ -2,6 +2,8 @@
 //!
 //! File descriptors travel beside the message; a [`FdSlot`] names one by its place among them.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 /// The first message a sandbox process gets: all it will ever know of the host.
@@ -59,6 +61,36 @@ pub enum NetworkKind {
     Host,
     /// Loopback only.
     None,
+}
+
+/// A network device of the container's network namespace, which the sandbox takes over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkSpec {
+    /// A packet socket bound to it, which does not block.
+    pub file: FdSlot,
+    /// Its name.
+    pub name: String,
+    /// Its number.
+    pub index: u32,
+    /// Its hardware address.
+    pub mac: [u8; 6],
+    /// Its largest packet.
+    pub mtu: u32,
+    /// Its addresses, with the length of their network's prefix.
+    pub addresses: Vec<(IpAddr, u8)>,
+    /// Its routes, but for those that its addresses bring along.
+    pub routes: Vec<RouteSpec>,
+}
+
+/// A route of the container's network namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteSpec {
+    /// Where to, and how many bits of it count.
+    pub to: (IpAddr, u8),
+    /// The next hop; none if the network is on the link.
+    pub gateway: Option<IpAddr>,
+    /// The lower, the better.
+    pub metric: u32,
 }
 
 /// A container.

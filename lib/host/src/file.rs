@@ -61,6 +61,11 @@ pub fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize, Errno> {
     }
 }
 
+/// Writes once, as for packets: whole or not at all.
+pub fn write_once(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
+    nix::unistd::write(fd, bytes).map_err(|e| Errno::from_raw(e as i32))
+}
+
 /// write(2) until all is written.
 pub fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
     while !bytes.is_empty() {

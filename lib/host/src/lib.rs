@@ -22,6 +22,7 @@ pub mod mem;
 pub mod memfd;
 pub mod mount_fd;
 pub mod notify;
+pub mod packet;
 pub mod path;
 pub mod pidfd;
 pub mod ptrace;

@@ -16,6 +16,12 @@ pub fn now(fd: BorrowedFd<'_>, events: u32) -> u32 {
     }
 }
 
+/// Waits until something can be read from a descriptor, or it is gone.
+pub fn wait_readable(fd: BorrowedFd<'_>) {
+    // An interrupted wait is looked at as one that ended.
+    let _ = poll(&mut [PollFd::new(fd, PollFlags::POLLIN)], PollTimeout::NONE);
+}
+
 /// A set of descriptors that one thread waits for; each is armed for one event at a time.
 #[derive(Debug)]
 pub struct Readiness {

@@ -1,14 +1,18 @@
 //! What the control socket needs of the kernel.
 
 use std::fmt::Debug;
+use std::os::fd::OwnedFd;
 
 use control::wire::Donated;
-use control::{ContainerSpec, ExitStatus, Failure, ProcessInfo, ProcessSpec, SignalTarget, Status};
+use control::{ContainerSpec, ExitStatus, Failure, LinkSpec, ProcessInfo, ProcessSpec, SignalTarget, Status};
 
 /// A kernel with containers. Calls may come from any thread; those that wait block it.
 pub(crate) trait Engine: Debug + Send + Sync {
     /// Builds a container and loads its program, without running it.
     fn create(&self, container: ContainerSpec, files: Donated) -> Result<(), Failure>;
+
+    /// Takes over a network device.
+    fn attach(&self, link: &LinkSpec, wire: OwnedFd) -> Result<(), Failure>;
 
     /// Runs the program of a created container.
     fn start(&self, id: &str) -> Result<(), Failure>;

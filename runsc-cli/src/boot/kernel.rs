@@ -1,10 +1,11 @@
 //! The sentry as the engine behind the control socket.
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use control::spec::PlatformKind;
 use control::wire::Donated;
-use control::{ContainerSpec, ExitStatus, Failure, ProcessInfo, ProcessSpec, SandboxSpec, SignalTarget, Status};
+use control::{ContainerSpec, ExitStatus, Failure, LinkSpec, ProcessInfo, ProcessSpec, SandboxSpec, SignalTarget, Status};
 use platform::ptrace::Ptrace;
 use platform::systrap::{Systrap, Variant};
 use platform::{Platform, PlatformError};
@@ -53,6 +54,10 @@ struct Sentry(Arc<Kernel>);
 impl Engine for Sentry {
     fn create(&self, container: ContainerSpec, mut files: Donated) -> Result<(), Failure> {
         self.0.create_container(&container, &mut files)
+    }
+
+    fn attach(&self, link: &LinkSpec, wire: OwnedFd) -> Result<(), Failure> {
+        sentry::net::inet::attach::attach(&self.0, link, wire)
     }
 
     fn start(&self, id: &str) -> Result<(), Failure> {

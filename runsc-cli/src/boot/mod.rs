@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use control::wire::{Donated, WireError};
-use control::{ContainerSpec, Failure, LaunchSpec, Reply};
+use control::{ContainerSpec, Failure, LaunchSpec, LinkSpec, Reply};
 use serde::{Deserialize, Serialize};
 
 use crate::channel::Channel;
@@ -28,10 +28,12 @@ use engine::Engine;
 pub(crate) const PROCESS_NAME: &str = "runsc-rs-boot";
 
 /// The word to go on: the container is recorded, the command line may end.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct GoOn {
     /// Run the container's program now, without waiting for `start`.
     pub(crate) start: bool,
+    /// The network device to take over.
+    pub(crate) link: Option<LinkSpec>,
 }
 
 /// The whole process. Its exit status is that of the container's first process.
@@ -95,7 +97,10 @@ fn build(channel: &Channel) -> Result<Sandbox, Failure> {
     engine.create(container, files)?;
     tracing::debug!("container built");
     channel.send(&Reply::Done, &[]).map_err(wire_failure)?;
-    let (go_on, _) = channel.recv::<GoOn>().map_err(wire_failure)?;
+    let (go_on, mut files) = channel.recv::<GoOn>().map_err(wire_failure)?;
+    if let Some(link) = &go_on.link {
+        engine.attach(link, files.take(link.file).map_err(wire_failure)?)?;
+    }
     let waiters = server::start(control, &engine).map_err(|e| failure("cannot serve the control socket", &e))?;
     signals.forward(&engine, &id).map_err(|e| failure("cannot forward signals", &e))?;
     if go_on.start {

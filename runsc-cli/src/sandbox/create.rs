@@ -20,6 +20,7 @@ use nix::unistd::Pid;
 
 use super::foreground::Foreground;
 use super::last_words::LastWords;
+use super::link;
 use super::launch::{Launcher, Waiting};
 use crate::boot::GoOn;
 use crate::channel::Channel;
@@ -30,7 +31,7 @@ use crate::state::process::ProcessId;
 use crate::state::record::Record;
 use crate::state::{Locked, Root};
 use crate::timestamp::Timestamp;
-use crate::{cgroup, hooks, log, terminal};
+use crate::{cgroup, hooks, terminal};
 
 /// What `create` and `run` were asked for.
 #[derive(Debug, Default)]
@@ -159,7 +160,17 @@ pub(crate) fn of_bundle(
         crate::state::replace(path, text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
     }
     let foreground = options.foreground.then(Foreground::prepare).transpose()?;
-    sandbox.channel.send(&GoOn { start: options.start }, &[]).map_err(|_| last_words.error())?;
+    // Only now: hooks may have put the device there.
+    let taken = match network {
+        NetworkKind::Sandbox if has_network(&bundle.spec) => {
+            link::open(Path::new(&format!("/proc/{}/ns/net", sandbox.pid))).context("cannot set up the network")?
+        }
+        _ => None,
+    };
+    let (taken, wire) = taken.unzip();
+    let wire: Vec<_> = wire.iter().map(AsFd::as_fd).collect();
+    let go_on = GoOn { start: options.start, link: taken };
+    sandbox.channel.send(&go_on, &wire).map_err(|_| last_words.error())?;
     if options.start {
         expect_done(&sandbox.channel, &mut last_words)?;
     }
@@ -193,12 +204,14 @@ fn platform(platform: Platform) -> Result<PlatformKind> {
 fn network(network: Network) -> Result<NetworkKind> {
     match network {
         Network::None => Ok(NetworkKind::None),
-        Network::Sandbox => {
-            log::debug(|| "network sandbox: only loopback in this version".to_owned());
-            Ok(NetworkKind::Sandbox)
-        }
+        Network::Sandbox => Ok(NetworkKind::Sandbox),
         Network::Host => bail!("network host is not available in this version: use --network=none"),
     }
+}
+
+/// Whether the container has a network namespace of its own, whose devices are the sandbox's.
+fn has_network(spec: &oci_spec::runtime::Spec) -> bool {
+    config::namespace(spec, oci_spec::runtime::LinuxNamespaceType::Network).is_some()
 }
 
 /// runc's rules for who gets the terminal.

@@ -160,12 +160,12 @@ fn map_ids(pid: Pid, uids: &[IdRange], gids: &[IdRange], privileged: bool) -> io
 }
 
 /// The network namespace of a path, ours until dropped: a child inherits it.
-struct Joined {
+pub(crate) struct Joined {
     before: File,
 }
 
 impl Joined {
-    fn network(path: &std::path::Path) -> Result<Self> {
+    pub(crate) fn network(path: &std::path::Path) -> Result<Self> {
         let before = File::open("/proc/self/ns/net")?;
         let there = File::open(path).with_context(|| format!("open {}", path.display()))?;
         setns(&there, CloneFlags::CLONE_NEWNET).with_context(|| format!("cannot join {}", path.display()))?;

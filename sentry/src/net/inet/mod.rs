@@ -1,13 +1,15 @@
 //! AF_INET and AF_INET6.
 //!
 //! A network namespace has a [`stack`]: devices and addresses ([`device`]), routes ([`route`]) and tables of ports
-//! ([`ports`]). [`tcp`] are streams, [`datagram`] is all that sends packets. Between sockets of the sandbox no packets are
+//! ([`ports`]), and a [`gate`] if packets may leave the sandbox. [`tcp`] are streams, [`datagram`] is all that sends packets. Between sockets of the sandbox no packets are
 //! built: streams are joined in memory, datagrams are handed over.
 
 pub mod addr;
+pub mod attach;
 mod bind;
 pub mod datagram;
 pub mod device;
+pub mod gate;
 pub mod ioctl;
 mod ip_options;
 pub mod ports;

@@ -4,12 +4,13 @@
 //! each table of ports.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use sync::{Mutex, RwLock};
 
 use super::datagram::DatagramSocket;
+use super::gate::Gate;
 use super::ports::PortTable;
 use super::route::{Links, Way};
 use super::tcp::TcpSocket;
@@ -41,6 +42,8 @@ pub struct NetStack {
     pub settings: Settings,
     /// What /proc/net/snmp says.
     pub counters: Counters,
+    /// The way out, if there is one.
+    gate: OnceLock<Arc<Gate>>,
     /// Connections that were closed a moment ago.
     pub(super) time_wait: Mutex<super::tcp::time_wait::TimeWait, Leaf>,
 }
@@ -128,6 +131,7 @@ impl NetStack {
             netlink: Members::default(),
             settings: Settings::default(),
             counters: Counters::default(),
+            gate: OnceLock::new(),
             time_wait: Mutex::default(),
         }
     }
@@ -142,6 +146,17 @@ impl NetStack {
     #[must_use]
     pub fn in_namespace(ns: &NetNamespace) -> Arc<Self> {
         ns.registries.get_or_insert(|| Self::new(ns.id == NsId::INITIAL_NET))
+    }
+
+    /// The way out of the sandbox.
+    #[must_use]
+    pub fn gate(&self) -> Option<Arc<Gate>> {
+        self.gate.get().cloned()
+    }
+
+    /// Opens the way out; it is opened once.
+    pub fn set_gate(&self, gate: Arc<Gate>) {
+        let _ = self.gate.set(gate);
     }
 
     /// Looks at devices, addresses and routes.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use abi::Errno;
 use abi::socket::{IPPROTO_ICMP, IPPROTO_ICMPV6};
 
-use super::send::{Outgoing, packet};
+use super::send::{Outgoing, make_packet};
 use super::{DatagramSocket, Family, Protocol};
 use crate::error::{Result, err};
 use crate::net::inet::stack::NetStack;
@@ -89,7 +89,7 @@ fn deliver(net: &Arc<NetStack>, out: &Outgoing, number: u8, bytes: Vec<u8>) {
         let id = u16::from_be_bytes([bytes[4], bytes[5]]);
         let to = SocketAddr::new(out.to.ip(), id);
         if let Some(socket) = net.ping.receiver(to, SocketAddr::new(out.from.ip(), 0), out.device) {
-            let mut packet = packet(out, bytes);
+            let mut packet = make_packet(out, bytes);
             packet.from.set_port(0);
             socket.deliver(packet);
         }
@@ -97,14 +97,14 @@ fn deliver(net: &Arc<NetStack>, out: &Outgoing, number: u8, bytes: Vec<u8>) {
 }
 
 /// Copies for raw sockets; those of IPv4 see the IP header too.
-fn show_raw(net: &NetStack, out: &Outgoing, number: u8, bytes: &[u8]) {
+pub(super) fn show_raw(net: &NetStack, out: &Outgoing, number: u8, bytes: &[u8]) {
     let family = if out.to.is_ipv6() { Family::V6 } else { Family::V4 };
     for socket in net.raw.all() {
         if socket.family != family || socket.protocol != Protocol::Raw(number) || !socket.wants(out, number, bytes) {
             continue;
         }
         let whole = if family == Family::V4 { with_header(out, number, bytes) } else { bytes.to_vec() };
-        let mut packet = packet(out, whole);
+        let mut packet = make_packet(out, whole);
         packet.from.set_port(0);
         socket.deliver(packet);
     }

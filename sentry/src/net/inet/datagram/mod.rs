@@ -4,11 +4,14 @@
 //! [`control`] are the control messages. Locks: `Socket` over what it is bound and connected to, `SocketQueue` over the
 //! inbox.
 
+mod arrive;
 mod control;
 mod icmp;
 mod inbox;
 mod options;
 mod send;
+
+pub(super) use arrive::arrive;
 
 use std::any::Any;
 use std::net::{IpAddr, SocketAddr};
@@ -208,6 +211,11 @@ pub struct DatagramListing {
     pub waiting: u32,
     /// Inode and user.
     pub owner: Owner,
+}
+
+/// Whether an address means more than one machine.
+fn bind_is_many(net: &NetStack, ip: IpAddr) -> bool {
+    ip.is_multicast() || binding::is_broadcast(net, ip)
 }
 
 /// Whether one of the task's groups is in net.ipv4.ping_group_range.

@@ -10,11 +10,14 @@ use abi::socket::{
     IPV6_TCLASS, IPV6_UNICAST_HOPS, MsgFlags, SO_BROADCAST, SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6, SockExtendedErr,
 };
 
+use netstack::packet;
+
 use super::control::{self, Steering};
 use super::inbox::{Packet, QueuedError};
 use super::{DatagramSocket, Protocol, State, icmp};
 use crate::error::{Result, err};
 use crate::net::inet::addr;
+use crate::net::inet::gate;
 use crate::net::inet::route::{self, Way};
 use crate::net::inet::stack::{Counters, NetStack};
 use crate::net::message::SendMsg;
@@ -157,8 +160,11 @@ fn outgoing(socket: &DatagramSocket, state: &State, to: SocketAddr, way: Way, st
 /// Hands the packet to whoever gets it.
 fn transmit(socket: &DatagramSocket, out: &Outgoing, way: Way, bytes: Vec<u8>) -> Result<()> {
     let many = way.kind == route::MULTICAST || way.kind == route::BROADCAST;
-    if !way.is_loopback() && !many {
-        return err(Errno::ENETUNREACH);
+    if !way.is_loopback() {
+        send_outside(socket, out, &bytes)?;
+        if !many {
+            return Ok(());
+        }
     }
     if way.kind == route::MULTICAST {
         let name_loop =
@@ -178,10 +184,46 @@ fn transmit(socket: &DatagramSocket, out: &Outgoing, way: Way, bytes: Vec<u8>) -
     }
 }
 
+/// Hands the packet to the wire.
+fn send_outside(socket: &DatagramSocket, out: &Outgoing, bytes: &[u8]) -> Result<()> {
+    let gate = socket.net.gate().ok_or(Errno::ENETUNREACH)?;
+    let (from, to) = (out.from.ip(), out.to.ip());
+    let included = socket.ip.v4(IP_HDRINCL) != 0 && out.to.is_ipv4();
+    let packet = match socket.protocol {
+        Protocol::Udp => {
+            Counters::count(&socket.net.counters.udp_out);
+            gate::build_udp(out.from, out.to, out.ttl, out.tos, bytes)
+        }
+        Protocol::Raw(_) if included => Some(bytes.to_vec()),
+        Protocol::Raw(number) => {
+            let mut bytes = bytes.to_vec();
+            if number == packet::ICMPV6 {
+                packet::finish_icmp(from, to, &mut bytes);
+            }
+            gate::build(from, to, number, out.ttl, out.tos, &bytes)
+        }
+        Protocol::Ping => {
+            let mut bytes = bytes.to_vec();
+            let request = if to.is_ipv6() { 128 } else { 8 };
+            if bytes.len() < 8 || bytes[0] != request || bytes[1] != 0 {
+                return err(Errno::EINVAL);
+            }
+            bytes[4..6].copy_from_slice(&out.from.port().to_be_bytes());
+            packet::finish_icmp(from, to, &mut bytes);
+            let number = if to.is_ipv6() { packet::ICMPV6 } else { packet::ICMP };
+            gate::build(from, to, number, out.ttl, out.tos, &bytes)
+        }
+    };
+    let packet = packet.ok_or(Errno::EMSGSIZE)?;
+    // Without room it is lost, as on a full wire.
+    let _ = gate.send_packet(&packet);
+    Ok(())
+}
+
 fn udp(socket: &DatagramSocket, out: &Outgoing, bytes: Vec<u8>, many: bool) -> Result<()> {
     let net = &socket.net;
     Counters::count(&net.counters.udp_out);
-    let packet = packet(out, bytes);
+    let packet = make_packet(out, bytes);
     if many {
         for receiver in net.udp.receivers(out.to, out.from, out.device) {
             let group = out.to.ip();
@@ -205,7 +247,7 @@ fn udp(socket: &DatagramSocket, out: &Outgoing, bytes: Vec<u8>, many: bool) -> R
     Ok(())
 }
 
-pub(super) fn packet(out: &Outgoing, bytes: Vec<u8>) -> Packet {
+pub(super) fn make_packet(out: &Outgoing, bytes: Vec<u8>) -> Packet {
     Packet {
         bytes: Arc::new(bytes),
         from: out.from,

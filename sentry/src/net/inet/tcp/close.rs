@@ -28,18 +28,17 @@ pub(super) fn shutdown(socket: &TcpSocket, how: Shutdown) -> Result<()> {
             socket.end.queue.notify(ALL);
             return Ok(());
         }
-        Role::Connected(link) => {
-            let link = link.clone();
-            let closed = link.state() == TcpState::Close;
+        Role::Connected(conn) => {
+            let conn = conn.clone();
             state.shut.read |= how.read;
             state.shut.write |= how.write;
             state.untold = false;
             drop(state);
-            if closed {
+            if conn.state() == TcpState::Close {
                 err(Errno::ENOTCONN)
             } else {
                 if how.write {
-                    link.finish();
+                    conn.finish();
                 }
                 Ok(())
             }
@@ -51,12 +50,8 @@ pub(super) fn shutdown(socket: &TcpSocket, how: Shutdown) -> Result<()> {
 
 /// connect(2) with AF_UNSPEC: forgets the connection, which the peer sees as a reset. The port stays if it was asked for.
 pub(super) fn forget(socket: &TcpSocket) {
+    let resets = !matches!(socket.tcp_state(), TcpState::Close | TcpState::Listen);
     let mut state = socket.state.lock();
-    let resets = match &state.role {
-        Role::Connected(link) => link.state() != TcpState::Close,
-        Role::Connecting(_) => true,
-        Role::Fresh | Role::Listening(_) => false,
-    };
     let old = disconnect(&mut state, socket);
     drop(state);
     end(old, true);
@@ -103,7 +98,7 @@ fn end(old: Role, abort: bool) {
         Role::Fresh => {}
         Role::Listening(listener) => end_listener(listener),
         Role::Connecting(connecting) => drop(connecting),
-        Role::Connected(link) => link.close(abort),
+        Role::Connected(conn) => conn.close(abort),
     }
 }
 
@@ -112,8 +107,8 @@ fn end_listener(listener: Listener) {
     let (pending, waiting) = listener.into_parts();
     for child in pending {
         let role = std::mem::replace(&mut child.state.lock().role, Role::Fresh);
-        if let Role::Connected(link) = role {
-            link.close(true);
+        if let Role::Connected(conn) = role {
+            conn.close(true);
         }
     }
     for client in waiting.iter().filter_map(std::sync::Weak::upgrade) {

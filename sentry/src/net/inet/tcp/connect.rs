@@ -12,12 +12,16 @@ use std::time::{Duration, Instant};
 use abi::Errno;
 use abi::poll::{POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM};
 use abi::socket::AF_UNSPEC;
+use netstack::StreamError;
 
+use super::conn::Conn;
 use super::link::{self, Link, Side};
-use super::{Role, TcpSocket, close};
+use super::outside::Outside;
+use super::{Role, TcpSocket, TcpState, close};
 use crate::error::{Result, err};
 use crate::net::inet::addr::{self, Family};
 use crate::net::inet::bind as binding;
+use crate::net::inet::gate::Gate;
 use crate::net::inet::ports::{self, Lease, Rule, Table};
 use crate::net::inet::stack::Counters;
 use crate::net::socket::{Connect, Socket};
@@ -27,7 +31,7 @@ use crate::time::{Alarm, Clocks, Key};
 /// How long a connection is tried for (net.ipv4.tcp_syn_retries).
 const PATIENCE: Duration = Duration::from_secs(131);
 /// TCP's table.
-const TABLE: Table<TcpSocket> = |net| &net.tcp;
+pub(super) const TABLE: Table<TcpSocket> = |net| &net.tcp;
 
 /// A socket that accepts.
 #[derive(Debug)]
@@ -48,6 +52,21 @@ impl Listener {
     /// How many wait to be accepted, and how many may.
     pub(super) fn fill(&self) -> (usize, usize) {
         (self.backlog.len(), self.limit)
+    }
+
+    /// Whether another one may wait.
+    pub(super) fn has_room(&self) -> bool {
+        self.backlog.len() <= self.limit
+    }
+
+    /// A connection from outside waits to be accepted.
+    pub(super) fn add(&mut self, child: Arc<TcpSocket>) {
+        self.backlog.push_back(child);
+    }
+
+    /// How accepted connections share the port.
+    pub(super) fn sharing(&self) -> ports::Sharing {
+        self.sharing
     }
 
     pub(super) fn into_parts(self) -> (VecDeque<Arc<TcpSocket>>, VecDeque<Weak<TcpSocket>>) {
@@ -127,20 +146,29 @@ pub(super) fn connect(socket: &TcpSocket, task: &CurrentTask, addr: &[u8]) -> Re
         Role::Connecting(_) => return Ok(Connect::Already),
         Role::Connected(_) | Role::Fresh if state.untold => {
             drop(state);
-            return finish(socket).map(|()| Connect::Done);
+            return match finish(socket) {
+                Err(e) if e.is(Errno::EAGAIN) => Ok(Connect::Already),
+                other => other.map(|()| Connect::Done),
+            };
         }
         Role::Connected(_) | Role::Listening(_) => return err(Errno::EISCONN),
         Role::Fresh => {}
     }
     let remote = destination(socket, addr)?;
     let way = socket.net.way(remote.ip(), state.bound.ip(), 0)?;
-    if !way.is_loopback() || !socket.net.is_local(remote.ip()) {
-        return err(Errno::ENETUNREACH);
-    }
+    let gate = match way.is_loopback() {
+        true if socket.net.is_local(remote.ip()) => None,
+        true => return err(Errno::ENETUNREACH),
+        false => Some(socket.net.gate().ok_or(Errno::ENETUNREACH)?),
+    };
     let port = state.lease.as_ref().map_or(0, |lease| lease.local().port);
     let sharing = binding::sharing(task, &socket.options);
     let wanted = SocketAddr::new(way.source, port);
     let (lease, local) = ports::connect(&socket.net, TABLE, wanted, remote, sharing, &socket.this)?;
+    if let Some(gate) = gate {
+        drop(state);
+        return connect_outside(socket, &gate, (local, remote), lease);
+    }
     let until = Instant::now() + socket.tcp.user_timeout().unwrap_or(PATIENCE);
     state.role =
         Role::Connecting(Connecting { local, remote, lease: Some(lease), shares: sharing.address, until, timer: None });
@@ -153,8 +181,50 @@ pub(super) fn connect(socket: &TcpSocket, task: &CurrentTask, addr: &[u8]) -> Re
     Ok(Connect::InProgress)
 }
 
+/// Opens a connection that leaves the sandbox.
+fn connect_outside(
+    socket: &TcpSocket,
+    gate: &Arc<Gate>,
+    (local, remote): (SocketAddr, SocketAddr),
+    lease: Lease<TcpSocket>,
+) -> Result<Connect> {
+    let opened = gate.drive().engine().connect(local, remote, &socket.stream_options());
+    let handle = opened.map_err(|e| match e {
+        StreamError::Full => Errno::ENOBUFS,
+        StreamError::Address => Errno::EADDRNOTAVAIL,
+    })?;
+    let outside = Outside::new(gate, handle, &socket.end, Some(lease), (local, remote));
+    let mut state = socket.state.lock();
+    if !matches!(state.role, Role::Fresh) {
+        // Another thread was quicker.
+        drop(state);
+        outside.close(true);
+        return Ok(Connect::Already);
+    }
+    state.role = Role::Connected(Conn::Outside(outside));
+    state.untold = true;
+    drop(state);
+    Counters::count(&socket.net.counters.tcp_active);
+    Ok(Connect::InProgress)
+}
+
 /// What became of a connection in progress.
 pub(super) fn finish(socket: &TcpSocket) -> Result<()> {
+    if let Some(conn @ Conn::Outside(_)) = socket.connection() {
+        if conn.opening() {
+            return err(Errno::EAGAIN);
+        }
+        if conn.state() == TcpState::Close {
+            // As if it had never been.
+            let errno = socket.end.take_error();
+            let mut state = socket.state.lock();
+            let old = std::mem::replace(&mut state.role, Role::Fresh);
+            state.untold = false;
+            drop(state);
+            drop((old, conn));
+            return err(errno.unwrap_or(Errno::ECONNABORTED));
+        }
+    }
     let mut state = socket.state.lock();
     match state.role {
         Role::Connecting(_) => err(Errno::EAGAIN),
@@ -207,7 +277,7 @@ fn attempt(client: &Arc<TcpSocket>, clocks: Option<&Arc<Clocks>>) {
     };
     let mut state = client.state.lock_nested();
     let Role::Connecting(connecting) = &mut state.role else { return };
-    if accepting.backlog.len() > accepting.limit {
+    if !accepting.has_room() {
         if let Some(clocks) = clocks {
             let alarm: Weak<dyn Alarm> = client.this.clone();
             connecting.timer = Some((Arc::clone(clocks), clocks.timers().set(connecting.until, alarm)));
@@ -236,8 +306,8 @@ fn attempt(client: &Arc<TcpSocket>, clocks: Option<&Arc<Clocks>>) {
     let theirs =
         Side { end: Arc::clone(&child.end), addr: remote, lease: Some(lease), shares: accepting.sharing.address };
     let [our_link, their_link] = link::join(&client.net, ours, theirs);
-    child.state.lock_nested().role = Role::Connected(their_link);
-    let waited = std::mem::replace(&mut state.role, Role::Connected(our_link));
+    child.state.lock_nested().role = Role::Connected(Conn::Inside(their_link));
+    let waited = std::mem::replace(&mut state.role, Role::Connected(Conn::Inside(our_link)));
     accepting.backlog.push_back(child);
     drop((state, held));
     drop(waited);
@@ -260,7 +330,7 @@ fn join_itself(client: &Arc<TcpSocket>) {
     let side = |lease| Side { end: Arc::clone(&client.end), addr: connecting.local, lease, shares: connecting.shares };
     let (lease, nobody) = (connecting.lease.take(), None);
     let [link, _]: [Link; 2] = link::join(&client.net, side(lease), side(nobody));
-    state.role = Role::Connected(link);
+    state.role = Role::Connected(Conn::Inside(link));
     drop(state);
     client.end.queue.notify(POLLOUT | POLLWRNORM);
 }
@@ -312,8 +382,8 @@ impl Drop for TcpSocket {
     fn drop(&mut self) {
         // Never accepted: nobody closed it.
         let role = std::mem::replace(&mut self.state.get_mut().role, Role::Fresh);
-        if let Role::Connected(link) = role {
-            link.close(true);
+        if let Role::Connected(conn) = role {
+            conn.close(true);
         }
     }
 }

@@ -18,9 +18,9 @@ pub(super) fn crowded() -> bool {
 
 /// One end; the socket and the flows that lead to and from it share it.
 #[derive(Debug)]
-pub(super) struct End {
+pub(in crate::net::inet) struct End {
     /// Readiness of the socket.
-    pub(super) queue: WaitQueue,
+    pub(in crate::net::inet) queue: WaitQueue,
     /// `sk_err`: told once.
     error: AtomicI32,
     /// SO_RCVBUF as far as it counts here.
@@ -35,6 +35,11 @@ impl End {
             error: AtomicI32::new(0),
             receive_room: AtomicUsize::new(super::AUTO_BUFFER),
         })
+    }
+
+    /// The connection is gone, and not because we wanted it.
+    pub(in crate::net::inet) fn connection_lost(&self, opening: bool) {
+        self.set_error(if opening { Errno::ECONNREFUSED } else { Errno::ECONNRESET });
     }
 
     pub(super) fn set_error(&self, errno: Errno) {

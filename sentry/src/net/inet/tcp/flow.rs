@@ -237,6 +237,7 @@ impl Flow {
     }
 
     /// Bytes that wait.
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.state.lock().len
     }

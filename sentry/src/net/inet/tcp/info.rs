@@ -18,21 +18,22 @@ pub(super) const LOOPBACK_MSS: i32 = 32768;
 
 /// `struct tcp_info`.
 pub(super) fn tcp_info(socket: &TcpSocket) -> TcpInfo {
+    let conn = socket.connection();
     let state = socket.state.lock();
     let mut info = TcpInfo { tcpi_reordering: 3, tcpi_snd_cwnd: 10, tcpi_rto: 1_000_000, ..TcpInfo::default() };
-    let number = match &state.role {
-        Role::Fresh => TcpState::Close,
-        Role::Listening(listener) => {
+    let number = match (&state.role, conn) {
+        (Role::Listening(listener), _) => {
             let (waiting, most) = listener.fill();
             info.tcpi_unacked = u32::try_from(waiting).unwrap_or(u32::MAX);
             info.tcpi_sacked = u32::try_from(most).unwrap_or(u32::MAX);
             TcpState::Listen
         }
-        Role::Connecting(_) => TcpState::SynSent,
-        Role::Connected(link) => {
+        (Role::Connecting(_), _) => TcpState::SynSent,
+        (_, None) => TcpState::Close,
+        (_, Some(conn)) => {
+            drop(state);
             let mss = LOOPBACK_MSS.cast_unsigned();
-            let (sent, _) = link.outgoing().totals();
-            let (received, _) = link.incoming().totals();
+            let (sent, received) = conn.totals();
             let room = u32::try_from(socket.options.receive_buffer() / 2).unwrap_or(u32::MAX);
             // Timestamps, selective acknowledgements and window scaling are what Linux agrees on with itself.
             (info.tcpi_options, info.tcpi_wscale) = (7, 0x77);
@@ -43,7 +44,7 @@ pub(super) fn tcp_info(socket: &TcpSocket) -> TcpInfo {
             (info.tcpi_bytes_acked, info.tcpi_bytes_sent, info.tcpi_bytes_received) = (sent, sent, received);
             info.tcpi_max_pacing_rate = u64::MAX;
             info.tcpi_snd_wnd = room;
-            link.state()
+            conn.state()
         }
     };
     info.tcpi_state = number as u8;
@@ -52,12 +53,14 @@ pub(super) fn tcp_info(socket: &TcpSocket) -> TcpInfo {
 
 pub(super) fn ioctl(socket: &TcpSocket, task: &CurrentTask, cmd: u32, arg: u64) -> SysResult {
     let value = match cmd {
-        SIOCATMARK => match &socket.state.lock().role {
-            Role::Connected(link) => i32::from(link.incoming().readiness(socket.options.flag(SO_OOBINLINE)).at_mark),
-            _ => 0,
-        },
-        // What was sent is at the peer at once.
-        TIOCOUTQ => 0,
+        SIOCATMARK => socket
+            .connection()
+            .map_or(0, |conn| i32::from(conn.readiness(socket.options.flag(SO_OOBINLINE)).at_mark)),
+        // Within the sandbox what was sent is at the peer at once.
+        TIOCOUTQ => {
+            let waiting = socket.connection().map_or(0, |conn| conn.unacknowledged());
+            i32::try_from(waiting).unwrap_or(i32::MAX)
+        }
         _ => return ioctl::device(task, &socket.net, cmd, arg),
     };
     task.mm().write(UserPtr::new(UserAddr(arg)), &value)?;
@@ -87,19 +90,24 @@ impl TcpSocket {
     /// What listings say of it.
     #[must_use]
     pub fn listing(&self) -> TcpListing {
+        let conn = self.connection();
         let state = self.state.lock();
         let nowhere = self.family.nowhere();
         let port = state.lease.as_ref().map_or(0, |lease| lease.local().port);
         let bound = SocketAddr::new(state.bound.ip(), port);
         let short = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        let (local, remote, number, receive_queue, send_queue) = match &state.role {
-            Role::Fresh => (bound, nowhere, TcpState::Close, 0, 0),
-            Role::Listening(listener) => {
+        let (local, remote, number, receive_queue, send_queue) = match (&state.role, conn) {
+            (Role::Listening(listener), _) => {
                 let (waiting, most) = listener.fill();
                 (bound, nowhere, TcpState::Listen, short(waiting), short(most))
             }
-            Role::Connecting(connecting) => (connecting.local, connecting.remote, TcpState::SynSent, 0, 1),
-            Role::Connected(link) => (link.local, link.remote, link.state(), short(link.incoming().len()), 0),
+            (Role::Connecting(connecting), _) => (connecting.local, connecting.remote, TcpState::SynSent, 0, 1),
+            (_, None) => (bound, nowhere, TcpState::Close, 0, 0),
+            (_, Some(conn)) => {
+                drop(state);
+                let waiting = conn.readiness(true).len;
+                (conn.local(), conn.remote(), conn.state(), short(waiting), short(conn.unacknowledged()))
+            }
         };
         TcpListing {
             v6: self.family == super::Family::V6,

@@ -4,16 +4,21 @@
 //! one is made. No packets are built, nothing runs in the background. Locks: `Socket` over a socket's role (a listener's
 //! before that of who connects to it), `SocketQueue` over a flow.
 
+mod arrive;
 mod close;
+mod conn;
 mod connect;
 mod end;
 mod flow;
 mod info;
 mod link;
 mod options;
+mod outside;
 pub mod time_wait;
 
 pub(super) use connect::named;
+pub(super) use arrive::arrive;
+pub(super) use end::End;
 pub use info::TcpListing;
 pub use link::TcpState;
 
@@ -28,9 +33,8 @@ use abi::socket::{IPPROTO_TCP, MsgFlags, SO_OOBINLINE, SO_RCVLOWAT};
 use sync::{Mutex, WaitQueue};
 
 use self::connect::{Connecting, Listener};
-use self::end::End;
-use self::flow::{Pushed, ReadMode};
-use self::link::Link;
+use self::conn::Conn;
+use self::flow::ReadMode;
 use self::options::TcpOptions;
 use super::addr::Family;
 use super::ip_options::IpOptions;
@@ -87,7 +91,7 @@ enum Role {
     /// It waits for a listener to have room.
     Connecting(Connecting),
     /// It is, or was, one side of a connection.
-    Connected(Link),
+    Connected(Conn),
 }
 
 impl TcpSocket {
@@ -123,10 +127,10 @@ impl TcpSocket {
     }
 
     /// The connection; what a send or receive without one fails with otherwise.
-    fn link(&self, sending: bool) -> Result<Link> {
+    fn conn(&self, sending: bool) -> Result<Conn> {
         let state = self.state.lock();
         match &state.role {
-            Role::Connected(link) => Ok(link.clone()),
+            Role::Connected(conn) => Ok(conn.clone()),
             Role::Connecting(_) => err(Errno::EAGAIN),
             Role::Fresh | Role::Listening(_) => {
                 drop(state);
@@ -169,11 +173,20 @@ impl TcpSocket {
     /// The state that `tcp_info` and /proc/net/tcp show.
     #[must_use]
     pub fn tcp_state(&self) -> TcpState {
+        let conn = match &self.state.lock().role {
+            Role::Fresh => return TcpState::Close,
+            Role::Listening(_) => return TcpState::Listen,
+            Role::Connecting(_) => return TcpState::SynSent,
+            Role::Connected(conn) => conn.clone(),
+        };
+        conn.state()
+    }
+
+    /// The connection, if there is one. It is asked without the socket's lock, which comes after the gate's.
+    fn connection(&self) -> Option<Conn> {
         match &self.state.lock().role {
-            Role::Fresh => TcpState::Close,
-            Role::Listening(_) => TcpState::Listen,
-            Role::Connecting(_) => TcpState::SynSent,
-            Role::Connected(link) => link.state(),
+            Role::Connected(conn) => Some(conn.clone()),
+            _ => None,
         }
     }
 }
@@ -226,7 +239,7 @@ impl Socket for TcpSocket {
     fn local_addr(&self) -> Result<Vec<u8>> {
         let state = self.state.lock();
         let addr = match &state.role {
-            Role::Connected(link) => link.local,
+            Role::Connected(conn) => conn.local(),
             Role::Connecting(connecting) => connecting.local,
             Role::Fresh | Role::Listening(_) => match &state.lease {
                 Some(lease) => SocketAddr::new(state.bound.ip(), lease.local().port),
@@ -237,16 +250,18 @@ impl Socket for TcpSocket {
     }
 
     fn peer_addr(&self) -> Result<Vec<u8>> {
-        match &self.state.lock().role {
-            Role::Connected(link) if link.state() != TcpState::Close => Ok(self.family.show(link.remote)),
+        match self.connection() {
+            Some(conn) if !matches!(conn.state(), TcpState::Close | TcpState::SynSent) => {
+                Ok(self.family.show(conn.remote()))
+            }
             _ => err(Errno::ENOTCONN),
         }
     }
 
     fn accepted_from(&self) -> Result<Vec<u8>> {
-        match &self.state.lock().role {
-            Role::Connected(link) => Ok(self.family.show(link.remote)),
-            _ => err(Errno::ECONNABORTED),
+        match self.connection() {
+            Some(conn) => Ok(self.family.show(conn.remote())),
+            None => err(Errno::ECONNABORTED),
         }
     }
 
@@ -258,38 +273,31 @@ impl Socket for TcpSocket {
             connect::connect(self, task, addr)?;
             self.state.lock().untold = false;
         }
-        let link = self.link(true)?;
+        let conn = self.conn(true)?;
         if self.end.has_error() {
             return err(self.broken());
         }
-        let limit = link.send_limit(self.send_room());
-        match link.outgoing().push(message.src, limit, message.flags.contains(MsgFlags::MSG_OOB)) {
-            Ok(Pushed::Bytes(n)) => Ok(n),
-            Ok(Pushed::Lost(n)) => {
-                link.reset_self();
-                Ok(n)
-            }
+        match conn.push(message.src, self.send_room(), message.flags.contains(MsgFlags::MSG_OOB)) {
             Err(e) if e.is(Errno::EPIPE) => err(self.broken()),
-            Err(e) => Err(e),
+            other => other,
         }
     }
 
     fn recv(&self, _: &CurrentTask, message: &mut RecvMsg<'_, '_>) -> Result<Received> {
-        let link = self.link(false)?;
+        let conn = self.conn(false)?;
         let mode = self.read_mode(message);
-        let incoming = link.incoming();
         if message.flags.contains(MsgFlags::MSG_OOB) {
             if mode.urgent_inline {
                 return err(Errno::EINVAL);
             }
-            let len = incoming.pop_urgent(message.dst, mode.peek)?;
+            let len = conn.pop_urgent(message.dst, mode.peek)?;
             return Ok(Received { len, flags: MsgFlags::MSG_OOB, ..Received::default() });
         }
-        if let Some(len) = incoming.pop(message.dst, mode)? {
+        if let Some(len) = conn.pop(message.dst, mode)? {
             self.moved(len, mode.peek);
             return Ok(Received { len, ..Received::default() });
         }
-        let readiness = incoming.readiness(mode.urgent_inline);
+        let readiness = conn.readiness(mode.urgent_inline);
         if readiness.fin {
             return Ok(Received::default());
         }
@@ -325,18 +333,21 @@ impl Socket for TcpSocket {
     fn poll(&self) -> u32 {
         let state = self.state.lock();
         let error = if self.end.has_error() { POLLERR } else { 0 };
-        let link = match &state.role {
+        let conn = match &state.role {
             Role::Listening(listener) => return if listener.is_ready() { POLLIN | POLLRDNORM } else { 0 },
             Role::Connecting(_) => return error,
             Role::Fresh => {
                 let down = if error != 0 { POLLIN | POLLRDNORM | POLLRDHUP } else { 0 };
                 return POLLOUT | POLLWRNORM | POLLHUP | error | down;
             }
-            Role::Connected(link) => link.clone(),
+            Role::Connected(conn) => conn.clone(),
         };
         let shut = state.shut;
         drop(state);
-        let incoming = link.incoming().readiness(self.options.flag(SO_OOBINLINE));
+        if conn.opening() {
+            return error;
+        }
+        let incoming = conn.readiness(self.options.flag(SO_OOBINLINE));
         let mut events = error;
         let closed = incoming.reset || (incoming.fin && shut.write);
         if closed || (shut.read && shut.write) {
@@ -352,7 +363,7 @@ impl Socket for TcpSocket {
         if incoming.urgent {
             events |= POLLPRI;
         }
-        if closed || shut.write || link.outgoing().writable(link.send_limit(self.send_room())) {
+        if closed || shut.write || conn.writable(self.send_room()) {
             events |= POLLOUT | POLLWRNORM;
         }
         events
@@ -363,14 +374,10 @@ impl Socket for TcpSocket {
     }
 
     fn readable_bytes(&self) -> Result<usize> {
-        match &self.state.lock().role {
-            Role::Listening(_) => err(Errno::EINVAL),
-            Role::Connected(link) => {
-                let incoming = link.incoming().readiness(self.options.flag(SO_OOBINLINE));
-                Ok(incoming.len)
-            }
-            Role::Fresh | Role::Connecting(_) => Ok(0),
+        if self.is_listening() {
+            return err(Errno::EINVAL);
         }
+        Ok(self.connection().map_or(0, |conn| conn.readiness(self.options.flag(SO_OOBINLINE)).len))
     }
 
     fn ioctl(&self, task: &CurrentTask, cmd: u32, arg: u64) -> SysResult {

@@ -86,6 +86,16 @@ impl TcpOptions {
         Some(self.kept[at].load(Ordering::Relaxed))
     }
 
+    /// Whether small segments wait.
+    pub(super) fn nagle(&self) -> bool {
+        self.number(TCP_NODELAY) == Some(0) || self.number(TCP_CORK) == Some(1)
+    }
+
+    /// TCP_KEEPIDLE.
+    pub(super) fn keep_idle(&self) -> u64 {
+        self.number(TCP_KEEPIDLE).and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(7200)
+    }
+
     /// TCP_USER_TIMEOUT, if it is set.
     pub(super) fn user_timeout(&self) -> Option<Duration> {
         let milliseconds = u64::try_from(self.number(TCP_USER_TIMEOUT)?).ok()?;
@@ -170,6 +180,11 @@ fn set_kept(socket: &TcpSocket, name: i32, value: i32) -> Result<()> {
         _ => value,
     };
     socket.tcp.kept[at].store(value, Ordering::Relaxed);
+    if matches!(name, TCP_NODELAY | TCP_CORK)
+        && let Some(conn) = socket.connection()
+    {
+        conn.set_nagle(socket.tcp.nagle());
+    }
     Ok(())
 }
 

@@ -1,0 +1,254 @@
+//! The way out of the sandbox: the protocol engine, the packet socket it sends and receives by, and who waits for what.
+//!
+//! One thread reads frames and sleeps when there are none; whoever sends drives the engine itself, so that nothing is handed
+//! from thread to thread on the way out. Timers are alarms of the kernel's timer thread. Lock: `Gate` over the engine, held
+//! while bytes are copied from or to the application.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Instant;
+
+use abi::poll::{POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDHUP, POLLRDNORM, POLLWRNORM};
+use netstack::packet::{self, Packet};
+use netstack::{Engine, Handle, StreamOptions, StreamState};
+use sync::{Mutex, MutexGuard};
+
+use super::stack::NetStack;
+use super::tcp::{End, TcpSocket};
+use crate::lock_order;
+use crate::time::{Alarm, Clocks, Key};
+
+/// The longest frame: a whole segment that the host has put together.
+const FRAME: usize = 65_536 + 64;
+/// How many frames are taken in before the engine is driven.
+const BATCH: usize = 64;
+
+/// The way out of one network namespace.
+#[derive(Debug)]
+pub struct Gate {
+    this: Weak<Self>,
+    net: Weak<NetStack>,
+    wire: OwnedFd,
+    clocks: Arc<Clocks>,
+    engine: Mutex<State, lock_order::Gate>,
+    ended: AtomicBool,
+}
+
+#[derive(Debug)]
+struct State {
+    engine: Engine,
+    watched: HashMap<Handle, Watched>,
+    timer: Option<(Instant, Key)>,
+}
+
+/// A connection that a socket has.
+#[derive(Debug)]
+struct Watched {
+    end: Arc<End>,
+    seen: Seen,
+}
+
+/// What a socket has been told of its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Seen {
+    state: StreamState,
+    readable: usize,
+    room: usize,
+}
+
+/// The engine, held; dropping it drives it and sends what there is to send.
+pub(super) struct Driving<'a> {
+    gate: &'a Gate,
+    state: Option<MutexGuard<'a, State>>,
+}
+
+impl Gate {
+    /// Opens the gate: `wire` is a packet socket that does not block.
+    pub fn open(net: &Arc<NetStack>, wire: OwnedFd, engine: Engine, clocks: &Arc<Clocks>) -> std::io::Result<Arc<Self>> {
+        let gate = Arc::new_cyclic(|this| Self {
+            this: this.clone(),
+            net: Arc::downgrade(net),
+            wire,
+            clocks: Arc::clone(clocks),
+            engine: Mutex::new(State { engine, watched: HashMap::new(), timer: None }),
+            ended: AtomicBool::new(false),
+        });
+        let reader = Arc::clone(&gate);
+        std::thread::Builder::new().name("network".into()).stack_size(256 << 10).spawn(move || reader.read())?;
+        Ok(gate)
+    }
+
+    /// Takes the engine.
+    pub(super) fn drive(&self) -> Driving<'_> {
+        Driving { gate: self, state: Some(self.engine.lock()) }
+    }
+
+    /// Looks at the engine without driving it.
+    pub(super) fn look<T>(&self, look: impl FnOnce(&mut Engine) -> T) -> T {
+        look(&mut self.engine.lock().engine)
+    }
+
+    /// Sends an IP packet; `false` if there is no room.
+    pub(super) fn send_packet(&self, bytes: &[u8]) -> bool {
+        self.drive().engine().send_packet(bytes)
+    }
+
+    /// Takes frames in until the sandbox ends.
+    fn read(&self) {
+        host::sched::run_anywhere();
+        let mut frame = vec![0; FRAME];
+        while !self.ended.load(Ordering::Relaxed) {
+            host::readiness::wait_readable(self.wire.as_fd());
+            let mut driving = self.drive();
+            for _ in 0..BATCH {
+                // Nothing left, or the cable was pulled: both pass.
+                let Ok(len) = host::file::read(self.wire.as_fd(), &mut frame) else { break };
+                let net = self.net.upgrade();
+                driving.engine().receive(&frame[..len], |local, remote| listens(net.as_ref()?, local, remote));
+            }
+        }
+    }
+
+    /// Hands packets to sockets.
+    fn hand_over(&self, packets: Vec<Vec<u8>>, accepted: Vec<(Handle, SocketAddr, SocketAddr)>) {
+        let Some(net) = self.net.upgrade() else { return };
+        for bytes in packets {
+            if let Some(packet) = packet::parse(&bytes) {
+                super::datagram::arrive(&net, &packet);
+            }
+        }
+        for (handle, local, remote) in accepted {
+            if let Some(gate) = self.this.upgrade() {
+                super::tcp::arrive(&net, &gate, handle, local, remote);
+            }
+        }
+    }
+}
+
+/// Whether somebody accepts a connection, and how it is to behave.
+fn listens(net: &Arc<NetStack>, local: SocketAddr, remote: SocketAddr) -> Option<StreamOptions> {
+    let listener: Arc<TcpSocket> = net.tcp.listener(local, remote)?;
+    listener.has_room().then(|| listener.stream_options())
+}
+
+impl Driving<'_> {
+    /// The engine.
+    pub(super) fn engine(&mut self) -> &mut Engine {
+        &mut self.state.as_mut().expect("it is taken when this is dropped").engine
+    }
+
+    /// Tells an end of what happens to a connection from now on.
+    pub(super) fn watch(&mut self, handle: Handle, end: &Arc<End>) {
+        let state = self.state.as_mut().expect("it is taken when this is dropped");
+        let seen = look_at(&state.engine, handle);
+        state.watched.insert(handle, Watched { end: Arc::clone(end), seen });
+    }
+
+    /// Nobody is told any more, and the connection ends by itself.
+    pub(super) fn release(&mut self, handle: Handle, reset: bool) {
+        let state = self.state.as_mut().expect("it is taken when this is dropped");
+        if state.watched.remove(&handle).is_some() {
+            state.engine.release(handle, reset);
+        }
+    }
+}
+
+impl Drop for Driving<'_> {
+    fn drop(&mut self) {
+        let Some(mut held) = self.state.take() else { return };
+        let state = &mut *held;
+        let mut next = state.engine.poll();
+        loop {
+            let mut sent = false;
+            while let Some(frame) = state.engine.transmit() {
+                // A frame that the wire does not take is lost, as on any wire.
+                let _ = host::file::write_once(self.gate.wire.as_fd(), &frame);
+                sent = true;
+            }
+            if !sent {
+                break;
+            }
+            next = state.engine.poll();
+        }
+        let packets: Vec<_> = std::iter::from_fn(|| state.engine.receive_packet()).collect();
+        let accepted: Vec<_> = std::iter::from_fn(|| state.engine.accept()).collect();
+        let mut told = Vec::new();
+        for (handle, watched) in &mut state.watched {
+            let now = look_at(&state.engine, *handle);
+            let events = changes(watched.seen, now);
+            let before = std::mem::replace(&mut watched.seen, now);
+            if events != 0 {
+                if now.state == StreamState::Reset {
+                    watched.end.connection_lost(before.state == StreamState::Opening);
+                }
+                told.push((Arc::clone(&watched.end), events));
+            }
+        }
+        self.gate.set_timer(state, next.and_then(|delay| Instant::now().checked_add(delay)));
+        drop(held);
+        for (end, events) in told {
+            end.queue.notify(events);
+        }
+        if !packets.is_empty() || !accepted.is_empty() {
+            self.gate.hand_over(packets, accepted);
+        }
+    }
+}
+
+fn look_at(engine: &Engine, handle: Handle) -> Seen {
+    Seen { state: engine.state(handle), readable: engine.readable(handle), room: engine.send_room(handle).0 }
+}
+
+fn changes(before: Seen, now: Seen) -> u32 {
+    let mut events = 0;
+    if now.readable > before.readable {
+        events |= POLLIN | POLLRDNORM;
+    }
+    if now.room > before.room {
+        events |= POLLOUT | POLLWRNORM;
+    }
+    if now.state != before.state {
+        events |= POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM | POLLRDHUP | POLLHUP | POLLERR;
+    }
+    events
+}
+
+impl Gate {
+    fn set_timer(&self, state: &mut State, at: Option<Instant>) {
+        match (at, &state.timer) {
+            // The one that is set comes early enough: it looks again.
+            (Some(at), Some((set, _))) if *set <= at && *set > Instant::now() => {}
+            (Some(at), _) => {
+                if let Some((_, key)) = state.timer.take() {
+                    self.clocks.timers().cancel(key);
+                }
+                let alarm: Weak<dyn Alarm> = self.this.clone();
+                state.timer = Some((at, self.clocks.timers().set(at, alarm)));
+            }
+            (None, _) => {}
+        }
+    }
+}
+
+impl Alarm for Gate {
+    fn fire(&self) {
+        self.engine.lock().timer = None;
+        drop(self.drive());
+    }
+}
+
+/// Whether an address is reached through the gate rather than within the sandbox.
+#[must_use]
+pub fn build_udp(from: SocketAddr, to: SocketAddr, ttl: u8, tos: u8, payload: &[u8]) -> Option<Vec<u8>> {
+    let inner = packet::udp((from.ip(), from.port()), (to.ip(), to.port()), payload)?;
+    build(from.ip(), to.ip(), packet::UDP, ttl, tos, &inner)
+}
+
+/// An IP packet.
+#[must_use]
+pub fn build(from: IpAddr, to: IpAddr, protocol: u8, ttl: u8, tos: u8, payload: &[u8]) -> Option<Vec<u8>> {
+    packet::build(&Packet { from, to, protocol, ttl, tos, payload })
+}
