@@ -11,5 +11,7 @@ pub mod spec;
 pub mod wire;
 
 pub use message::{ExitStatus, Failure, FailureKind, ProcessInfo, Reply, Request, SignalTarget, Status};
-pub use spec::{ContainerSpec, FdSlot, LaunchSpec, LinkSpec, MountSource, MountSpec, ProcessSpec, RouteSpec, SandboxSpec};
+pub use spec::{
+    ContainerSpec, FdSlot, LaunchSpec, LinkSpec, MountSource, MountSpec, ProcessSpec, RouteSpec, SandboxSpec,
+};
 pub use wire::{Donated, Wire, WireError};

@@ -62,7 +62,7 @@ impl Device for Queues {
     }
 
     fn transmit(&mut self, _: Instant) -> Option<Outgoing<'_>> {
-        (self.outgoing.len() < MAX_FRAMES).then(|| Outgoing(&mut self.outgoing))
+        (self.outgoing.len() < MAX_FRAMES).then_some(Outgoing(&mut self.outgoing))
     }
 
     fn capabilities(&self) -> DeviceCapabilities {

@@ -109,9 +109,7 @@ impl Engine {
             (IpVersion::Ipv6, IpProtocol::Udp),
             (IpVersion::Ipv6, IpProtocol::Icmpv6),
         ]
-        .map(|(version, protocol)| {
-            sockets.add(raw::Socket::new(Some(version), Some(protocol), buffer(), buffer()))
-        });
+        .map(|(version, protocol)| sockets.add(raw::Socket::new(Some(version), Some(protocol), buffer(), buffer())));
         Self {
             queues,
             interface,
@@ -257,10 +255,8 @@ impl Engine {
             if socket.state() == State::FinWait2 && since.elapsed() > ORPHAN {
                 socket.abort();
             }
-            let over = matches!(
-                self.sockets.get::<Socket<'_>>(*handle).state(),
-                State::Closed | State::TimeWait
-            ) && self.sockets.get::<Socket<'_>>(*handle).send_queue() == 0;
+            let over = matches!(self.sockets.get::<Socket<'_>>(*handle).state(), State::Closed | State::TimeWait)
+                && self.sockets.get::<Socket<'_>>(*handle).send_queue() == 0;
             if over {
                 self.forget(*handle);
             }
@@ -316,7 +312,8 @@ mod tests {
     #[test]
     fn two_engines_talk() {
         let (mut a, mut b) = (engine(1), engine(2));
-        let (local, remote) = ("10.0.0.1:4000".parse().expect("an address"), "10.0.0.2:80".parse().expect("an address"));
+        let (local, remote) =
+            ("10.0.0.1:4000".parse().expect("an address"), "10.0.0.2:80".parse().expect("an address"));
         let handle = a.connect(local, remote, &OPTIONS).expect("it is free");
         carry(&mut a, &mut b, true);
         assert_eq!(a.state(handle), StreamState::Established);
@@ -337,7 +334,8 @@ mod tests {
     #[test]
     fn nobody_listens() {
         let (mut a, mut b) = (engine(1), engine(2));
-        let (local, remote) = ("10.0.0.1:4000".parse().expect("an address"), "10.0.0.2:80".parse().expect("an address"));
+        let (local, remote) =
+            ("10.0.0.1:4000".parse().expect("an address"), "10.0.0.2:80".parse().expect("an address"));
         let handle = a.connect(local, remote, &OPTIONS).expect("it is free");
         carry(&mut a, &mut b, false);
         assert_eq!(a.state(handle), StreamState::Reset);
@@ -348,10 +346,14 @@ mod tests {
         let (mut a, mut b) = (engine(1), engine(2));
         let (from, to) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
         let inner = packet::udp((from, 5), (to, 6), b"hi").expect("it is short");
-        let bytes = packet::build(&packet::Packet { from, to, protocol: packet::UDP, ttl: 64, tos: 0, payload: &inner });
+        let bytes =
+            packet::build(&packet::Packet { from, to, protocol: packet::UDP, ttl: 64, tos: 0, payload: &inner });
         assert!(a.send_packet(&bytes.expect("one family")));
         carry(&mut a, &mut b, false);
         let got = b.receive_packet().expect("it arrived");
-        assert_eq!(packet::parse(&got).and_then(|p| packet::parse_udp(p.payload).map(|u| u.2.to_vec())), Some(b"hi".to_vec()));
+        assert_eq!(
+            packet::parse(&got).and_then(|p| packet::parse_udp(p.payload).map(|u| u.2.to_vec())),
+            Some(b"hi".to_vec())
+        );
     }
 }

@@ -85,8 +85,7 @@ pub fn opening(packet: &Packet<'_>) -> Option<(u16, u16)> {
     }
     let head = packet.payload.first_chunk::<20>()?;
     // SYN without ACK, RST or FIN.
-    (head[13] & 0x17 == 0x02)
-        .then(|| (u16::from_be_bytes([head[2], head[3]]), u16::from_be_bytes([head[0], head[1]])))
+    (head[13] & 0x17 == 0x02).then(|| (u16::from_be_bytes([head[2], head[3]]), u16::from_be_bytes([head[0], head[1]])))
 }
 
 /// Writes an IP packet around a payload. `None` if the addresses are of two families, or it is too long.

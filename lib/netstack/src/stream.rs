@@ -117,11 +117,7 @@ impl Engine {
 
     /// Lets `fill` write into free room, a contiguous piece of it; it returns how many bytes it wrote. 0 if there is no room
     /// or the direction has ended.
-    pub fn send<E>(
-        &mut self,
-        handle: Handle,
-        fill: impl FnOnce(&mut [u8]) -> Result<usize, E>,
-    ) -> Result<usize, E> {
+    pub fn send<E>(&mut self, handle: Handle, fill: impl FnOnce(&mut [u8]) -> Result<usize, E>) -> Result<usize, E> {
         let sent = self.socket_mut(handle).send(|room| {
             let result = fill(room);
             (result.as_ref().map_or(0, |n| (*n).min(room.len())), result)

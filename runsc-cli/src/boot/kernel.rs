@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use control::spec::PlatformKind;
 use control::wire::Donated;
-use control::{ContainerSpec, ExitStatus, Failure, LinkSpec, ProcessInfo, ProcessSpec, SandboxSpec, SignalTarget, Status};
+use control::{
+    ContainerSpec, ExitStatus, Failure, LinkSpec, ProcessInfo, ProcessSpec, SandboxSpec, SignalTarget, Status,
+};
 use platform::ptrace::Ptrace;
 use platform::systrap::{Systrap, Variant};
 use platform::{Platform, PlatformError};

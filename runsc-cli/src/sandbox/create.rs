@@ -20,8 +20,8 @@ use nix::unistd::Pid;
 
 use super::foreground::Foreground;
 use super::last_words::LastWords;
-use super::link;
 use super::launch::{Launcher, Waiting};
+use super::link;
 use crate::boot::GoOn;
 use crate::channel::Channel;
 use crate::cli::{Global, Network, Platform};

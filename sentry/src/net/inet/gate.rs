@@ -67,7 +67,12 @@ pub(super) struct Driving<'a> {
 
 impl Gate {
     /// Opens the gate: `wire` is a packet socket that does not block.
-    pub fn open(net: &Arc<NetStack>, wire: OwnedFd, engine: Engine, clocks: &Arc<Clocks>) -> std::io::Result<Arc<Self>> {
+    pub fn open(
+        net: &Arc<NetStack>,
+        wire: OwnedFd,
+        engine: Engine,
+        clocks: &Arc<Clocks>,
+    ) -> std::io::Result<Arc<Self>> {
         let gate = Arc::new_cyclic(|this| Self {
             this: this.clone(),
             net: Arc::downgrade(net),

@@ -4,8 +4,8 @@
 //! each table of ports.
 
 use std::net::IpAddr;
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use sync::{Mutex, RwLock};
 

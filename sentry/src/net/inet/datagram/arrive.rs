@@ -15,9 +15,8 @@ use crate::net::inet::stack::{Counters, NetStack};
 
 /// A packet with UDP or ICMP in it came in.
 pub(in crate::net::inet) fn arrive(net: &Arc<NetStack>, packet: &Packet<'_>) {
-    let device = net.with_links(|links| {
-        links.devices.iter().find(|device| device.index != 1).map_or(0, |device| device.index)
-    });
+    let device =
+        net.with_links(|links| links.devices.iter().find(|device| device.index != 1).map_or(0, |device| device.index));
     let out = |from: u16, to: u16| Outgoing {
         from: SocketAddr::new(packet.from, from),
         to: SocketAddr::new(packet.to, to),

@@ -53,9 +53,9 @@ pub(super) fn tcp_info(socket: &TcpSocket) -> TcpInfo {
 
 pub(super) fn ioctl(socket: &TcpSocket, task: &CurrentTask, cmd: u32, arg: u64) -> SysResult {
     let value = match cmd {
-        SIOCATMARK => socket
-            .connection()
-            .map_or(0, |conn| i32::from(conn.readiness(socket.options.flag(SO_OOBINLINE)).at_mark)),
+        SIOCATMARK => {
+            socket.connection().map_or(0, |conn| i32::from(conn.readiness(socket.options.flag(SO_OOBINLINE)).at_mark))
+        }
         // Within the sandbox what was sent is at the peer at once.
         TIOCOUTQ => {
             let waiting = socket.connection().map_or(0, |conn| conn.unacknowledged());

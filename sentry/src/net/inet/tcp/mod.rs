@@ -16,8 +16,8 @@ mod options;
 mod outside;
 pub mod time_wait;
 
-pub(super) use connect::named;
 pub(super) use arrive::arrive;
+pub(super) use connect::named;
 pub(super) use end::End;
 pub use info::TcpListing;
 pub use link::TcpState;
@@ -32,8 +32,8 @@ use abi::poll::{POLLERR, POLLHUP, POLLIN, POLLOUT, POLLPRI, POLLRDHUP, POLLRDNOR
 use abi::socket::{IPPROTO_TCP, MsgFlags, SO_OOBINLINE, SO_RCVLOWAT};
 use sync::{Mutex, WaitQueue};
 
-use self::connect::{Connecting, Listener};
 use self::conn::Conn;
+use self::connect::{Connecting, Listener};
 use self::flow::ReadMode;
 use self::options::TcpOptions;
 use super::addr::Family;

@@ -112,7 +112,13 @@ impl Outside {
                 break;
             }
             done += engine.receive_stream::<Error>(handle, |bytes| {
-                if mode.discard { Ok(dst.skip(bytes.len())) } else if bytes.is_empty() { Ok(0) } else { dst.put(bytes) }
+                if mode.discard {
+                    Ok(dst.skip(bytes.len()))
+                } else if bytes.is_empty() {
+                    Ok(0)
+                } else {
+                    dst.put(bytes)
+                }
             })?;
         }
         Ok(Some(done))
