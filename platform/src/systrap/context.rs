@@ -96,8 +96,8 @@ impl SystrapContext {
     /// Makes sure that all registers are known.
     fn learn(&mut self) -> Result<(), PlatformError> {
         let Some(call) = self.call() else { return Ok(()) };
-        let Place::In(_, _, thread) = &mut self.place else { return Ok(()) };
-        let report = thread.finish_call(0)?;
+        let Place::In(space, _, thread) = &mut self.place else { return Ok(()) };
+        let report = finish_call(&self.control, space, thread)?;
         self.regs = registers(thread, &report);
         // A kernel may have lost our answer to the signal (before Linux 6.17), and has it make the call again.
         if self.regs.rip == call.ip.0.wrapping_sub(2) {
@@ -123,7 +123,7 @@ impl SystrapContext {
         };
         let (process, mut thread) = space.join(&self.control, reserved)?;
         if let Waiting::Call(..) = thread.waiting()
-            && let Err(error) = thread.finish_call(0)
+            && let Err(error) = finish_call(&self.control, space, &mut thread)
         {
             space.leave(&self.control, &process, thread);
             return Err(error);
@@ -300,6 +300,16 @@ impl Drop for SystrapContext {
     fn drop(&mut self) {
         self.leave();
     }
+}
+
+/// From a call of the application to a report. If the application has blocked the kick, its code goes on until we find
+/// out: so nothing that was taken away may be there any more, and what is taken away meanwhile goes at once.
+fn finish_call(control: &Control, space: &Space, thread: &mut Thread) -> Result<Report, PlatformError> {
+    control.enter();
+    let settled = if space.has_work() { space.settle() } else { Ok(()) };
+    let report = settled.and_then(|()| thread.finish_call(0));
+    control.leave();
+    report
 }
 
 fn registers(thread: &Thread, report: &Report) -> Regs {

@@ -66,6 +66,7 @@ pub struct Systrap {
 #[derive(Debug)]
 struct Host {
     pool: Pool<Starter>,
+    variant: Variant,
     format: XsaveFormat,
 }
 
@@ -95,7 +96,7 @@ impl Systrap {
         let pool = Pool::new(Starter { areas, variant }, &text::page())?;
         let format = try_out(&pool)?;
         tracing::debug!(?variant, "systrap hands over");
-        Ok(Self { host: Arc::new(Host { pool, format }) })
+        Ok(Self { host: Arc::new(Host { pool, variant, format }) })
     }
 }
 

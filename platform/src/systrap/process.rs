@@ -14,7 +14,7 @@ use super::Variant;
 use super::area::{self, Area, Areas};
 use super::shares::Shares;
 use super::text;
-use super::thread::{self, Leader, Link, Thread};
+use super::thread::{self, Leader, Link, Thread, Waiting};
 use crate::stub::commands::{CommandPage, RECORD, Record};
 use crate::stub::host_error;
 use crate::stub::pool::{Planner, StubProcess};
@@ -123,9 +123,12 @@ impl StubProcess for Process {
         let mut parked = self.parked.lock();
         let from = parked.len().min(MAX_PARKED_IN_POOL);
         let ended = parked.drain(from..).all(|thread| self.end_thread(thread));
+        // One that is left in a call would go on in it, if the application has blocked the kick. Now there is nothing to go
+        // on with; a report leads to a frame of ours whatever the application does.
+        let reported = parked.iter_mut().all(Thread::leave_call);
         parked.iter().for_each(|thread| thread.area().wipe());
         self.page.clear(text::RECORDS);
-        ended && !self.leader.is_doomed()
+        ended && reported && !self.leader.is_doomed()
     }
 }
 
@@ -227,7 +230,9 @@ impl Process {
     /// Keeps a thread for the next context, or ends it.
     pub(super) fn park(&self, thread: Thread) {
         let mut parked = self.parked.lock();
-        if parked.len() < MAX_PARKED || self.variant == Variant::Futex {
+        // One in a call would have to leave it first, with the application's memory still there.
+        let in_call = matches!(thread.waiting(), Waiting::Call(..));
+        if parked.len() < MAX_PARKED || in_call || self.variant == Variant::Futex {
             parked.push(thread);
         } else {
             drop(parked);

@@ -13,9 +13,10 @@ use parking_lot::Mutex;
 
 use super::process::Process;
 use super::thread::Thread;
-use super::{Host, text};
+use super::{Host, Variant, text};
 use crate::stub::control::Control;
 use crate::stub::host_error;
+use crate::stub::pulse::Mortal;
 use crate::stub::queue::{self, Queue};
 use crate::traits::{AddressSpace, MapOp, PlatformError};
 
@@ -97,7 +98,8 @@ impl Space {
             return Ok(());
         }
         self.pending.store(true, Ordering::SeqCst);
-        if urgent && state.inside.iter().any(|control| control.is_running()) {
+        // A report by futex can be forged, so there application code may always run.
+        if urgent && (self.host.variant == Variant::Futex || state.inside.iter().any(|control| control.is_running())) {
             return self.make_changes(&mut state);
         }
         Ok(())
@@ -126,6 +128,8 @@ impl Space {
                 Err(died) => Some((Errno::ESRCH, died)),
             };
             if let Some((errno, error)) = failed {
+                // What should be gone may be there still, and code that uses it may not let itself be interrupted.
+                process.leader().end();
                 // `pending` stays, so that every context comes to see the failure.
                 state.failed = Some(errno);
                 state.inside.iter().for_each(|control| control.kick());
@@ -194,6 +198,11 @@ impl Space {
     }
 
     fn give_back(&self, process: Arc<Process>) {
+        if self.host.variant == Variant::Futex {
+            // For the same reason it is of no use to others.
+            process.leader().doom();
+            return;
+        }
         let emptied = process.batch(&[queue::unmap_all(text::USER_END)]);
         if matches!(emptied, Ok(Ok(()))) && !process.leader().is_doomed() {
             self.host.pool.give(process);

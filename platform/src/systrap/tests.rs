@@ -158,7 +158,8 @@ fn calls_from_our_text_are_the_applications(kind: Kind) {
             let interrupter = context.interrupter();
             let own = match kind {
                 Kind::SystrapFutex => number == libc::SYS_rt_sigreturn as u64,
-                _ => [text::EVENT as u64, libc::SYS_rt_sigreturn as u64, libc::SYS_exit as u64].contains(&number),
+                _ if number == text::EVENT as u64 => place + 2 == text::report_ip(),
+                _ => [libc::SYS_rt_sigreturn as u64, libc::SYS_exit as u64].contains(&number),
             };
             let waits = kind == Kind::SystrapFutex && number == libc::SYS_futex as u64;
             if own || waits {

@@ -70,6 +70,7 @@ pub(super) const MASK: u64 = {
 unsafe extern "C" {
     static runsc_systrap_text: u8;
     static runsc_systrap_text_end: u8;
+    static runsc_systrap_reported: u8;
 }
 
 /// The bytes of the page: the code, then the filters.
@@ -84,9 +85,10 @@ pub(super) fn page() -> Vec<u8> {
     page
 }
 
-/// Whether an instruction pointer lies in our text.
-pub(super) const fn contains(ip: u64) -> bool {
-    ip >= layout::TEXT && ip < abi::TASK_SIZE
+/// The instruction pointer of a report. The application can make the same call from elsewhere in our text, but only what
+/// follows this instruction returns to a frame.
+pub(super) fn report_ip() -> u64 {
+    layout::STUB_TEXT + ((&raw const runsc_systrap_reported).addr() - (&raw const runsc_systrap_text).addr()) as u64
 }
 
 global_asm!(
@@ -94,7 +96,7 @@ global_asm!(
     "mov eax, \\nr",
     "syscall",
     ".endm",
-    ".irp name, text, text_end",
+    ".irp name, text, text_end, reported",
     ".globl runsc_systrap_\\name",
     ".hidden runsc_systrap_\\name",
     ".endr",
@@ -355,6 +357,7 @@ global_asm!(
     "cmp dword ptr [r9 + {VARIANT}], 0",
     "jne 3f",
     "systrap_call {EVENT}",
+    "runsc_systrap_reported:",
     // bit 0: another context begins; 0: end
     "4:",
     "test rax, rax",

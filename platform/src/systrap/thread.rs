@@ -96,6 +96,7 @@ impl Leader {
     /// Ends the process, and returns when nothing of it is left.
     pub(super) fn end(&self) {
         let mut gone = self.gone.lock();
+        self.doomed.store(true, Ordering::Relaxed);
         if !*gone {
             *gone = true;
             child::kill_and_reap(self.pid);
@@ -156,11 +157,14 @@ impl Thread {
         }
     }
 
+    /// Leaves a call of the application, if it is in one. Returns whether it is in none any more.
+    pub(super) fn leave_call(&mut self) -> bool {
+        !matches!(self.waiting, Waiting::Call(..)) || self.finish_call(0).is_ok()
+    }
+
     /// Has it end itself. Returns whether it did.
     pub(super) fn end(&mut self) -> bool {
-        if let Waiting::Call(..) = self.waiting
-            && self.finish_call(0).is_err()
-        {
+        if !self.leave_call() {
             return false;
         }
         self.answer(0);
@@ -234,7 +238,7 @@ impl Thread {
                     Err(errno) => return Err(host_error("SECCOMP_IOCTL_NOTIF_RECV", errno)),
                 };
                 let native = call.arch == AUDIT_ARCH_X86_64;
-                if native && call.nr == text::EVENT && text::contains(call.ip) {
+                if native && call.nr == text::EVENT && call.ip == text::report_ip() {
                     let [signal, siginfo, ucontext, fs, gs, _] = call.args;
                     self.tid = call.tid.cast_signed();
                     self.report(call.id, signal, (siginfo, ucontext), (fs, gs))?
