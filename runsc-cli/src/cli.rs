@@ -107,6 +107,20 @@ pub(crate) enum Command {
     Delete(cmd::delete::DeleteArgs),
     /// List containers
     List(cmd::list::ListArgs),
+    /// Stop all processes of a container
+    Pause(cmd::pause::PauseArgs),
+    /// Let them go on
+    Resume(cmd::pause::PauseArgs),
+    /// Change the limits of a container while it runs
+    Update(cmd::update::UpdateArgs),
+    /// Print what a container uses and what happens to it
+    Events(cmd::events::EventsArgs),
+    /// Not available in this version
+    #[command(hide = true)]
+    Checkpoint(cmd::checkpoint::CheckpointArgs),
+    /// Not available in this version
+    #[command(hide = true)]
+    Restore(cmd::checkpoint::CheckpointArgs),
     /// Show the processes of a container
     Ps(cmd::ps::PsArgs),
     /// Wait for a container to end and print its exit status
@@ -153,6 +167,13 @@ mod tests {
             &["exec", "--process", "/p", "--console-socket", "/s", "--detach", "--pid-file", "/f", "x"],
             &["exec", "-t", "-u", "1:2", "-e", "A=b", "-e", "C=d", "--cap", "CAP_KILL", "x", "ls", "-t", "--", "-d"],
             &["kill", "--all", "x", "9"],
+            &["update", "--resources", "-", "x"],
+            &["update", "--memory", "300m", "--cpu-quota=50000", "--pids-limit", "-1", "x"],
+            &["events", "--stats", "x"],
+            &["events", "--interval", "5s", "x"],
+            &["pause", "x"],
+            &["resume", "x"],
+            &["checkpoint", "--image-path", "/i", "--leave-running", "x"],
             &["delete", "--force", "x"],
             &["ps", "--format", "json", "x"],
             &["--platform=ptrace", "--network=none", "--overlay2=none", "list", "-q"],

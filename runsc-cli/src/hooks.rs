@@ -2,16 +2,42 @@
 
 use std::io::Write;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use control::Status;
 use host::pidfd::PidFd;
 use nix::poll::PollTimeout;
 use nix::unistd::Pid;
 use oci_spec::runtime::Hook;
 
-use crate::state::record::PublicState;
+use crate::config::Bundle;
+use crate::sandbox::launch::Joined;
+use crate::state::record::{PublicState, Record};
+
+/// Those that come before the container is built: prestart and createRuntime where we are, createContainer in the
+/// container's network, which is the one namespace of its that the host has.
+pub(crate) fn before_create(bundle: &Bundle, record: &Record) -> Result<()> {
+    let Some(hooks) = bundle.spec.hooks() else { return Ok(()) };
+    let state = record.public(Status::Creating);
+    run("prestart", hooks.prestart().as_ref(), &state)?;
+    run("createRuntime", hooks.create_runtime().as_ref(), &state)?;
+    if hooks.create_container().as_ref().is_some_and(|hooks| !hooks.is_empty()) {
+        let network = PathBuf::from(format!("/proc/{}/ns/net", state.pid));
+        let joined = Joined::network(&network)?;
+        run("createContainer", hooks.create_container().as_ref(), &state)?;
+        drop(joined);
+    }
+    Ok(())
+}
+
+/// Whether there are startContainer hooks.
+pub(crate) fn has_start_container(record: &Record) -> bool {
+    let hooks = record.hooks.as_ref().and_then(|hooks| hooks.start_container().as_ref());
+    hooks.is_some_and(|hooks| !hooks.is_empty())
+}
 
 /// Calls them in order. The first that fails ends it.
 pub(crate) fn run(kind: &str, hooks: Option<&Vec<Hook>>, state: &PublicState) -> Result<()> {

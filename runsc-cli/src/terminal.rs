@@ -51,6 +51,15 @@ fn connect(path: &Path) -> std::io::Result<UnixStream> {
     UnixStream::connect(Path::new(&format!("/proc/self/fd/{}", parent.as_raw_fd())).join(name))
 }
 
+/// Our standard files lead nowhere.
+pub(crate) fn silence() {
+    if let Ok(null) = std::fs::File::options().read(true).write(true).open("/dev/null") {
+        let _ = nix::unistd::dup2_stdin(&null);
+        let _ = nix::unistd::dup2_stdout(&null);
+        let _ = nix::unistd::dup2_stderr(&null);
+    }
+}
+
 /// Our own terminal, passed through raw to a container's until dropped.
 #[derive(Debug)]
 pub(crate) struct PassThrough {

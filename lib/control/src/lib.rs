@@ -10,7 +10,9 @@ pub mod message;
 pub mod spec;
 pub mod wire;
 
-pub use message::{ExitStatus, Failure, FailureKind, ProcessInfo, Reply, Request, SignalTarget, Status};
+pub use message::{
+    ContainerStats, ExitStatus, Failure, FailureKind, ProcessInfo, Reply, Request, SignalTarget, Status,
+};
 pub use spec::{
     ContainerSpec, FdSlot, LaunchSpec, LinkSpec, MountSource, MountSpec, ProcessSpec, RouteSpec, SandboxSpec,
 };

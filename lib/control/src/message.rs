@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::spec::{ContainerSpec, ProcessSpec};
+use crate::spec::{ContainerSpec, Limits, ProcessSpec};
 
 /// What the command line asks.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -62,6 +62,37 @@ pub enum Request {
         /// The container.
         id: String,
     },
+    /// Changes its limits; `u64::MAX` takes one away, what is absent stays. Answered by [`Reply::Done`].
+    Update {
+        /// The container.
+        id: String,
+        /// What it is limited to.
+        limits: Limits,
+    },
+    /// Answered by [`Reply::Stats`].
+    Stats {
+        /// The container.
+        id: String,
+    },
+    /// Answered by [`Reply::Stats`] once more than `seen` processes were killed for want of memory, or the container ended.
+    WaitOom {
+        /// The container.
+        id: String,
+        /// How many the caller knows of.
+        seen: u64,
+    },
+    /// Answered by [`Reply::Exited`] once the container's first process has exited. Meanwhile the connection carries requests
+    /// of type [`Request::Signal`]; if it closes, all processes of the container are killed: it belongs to the process that
+    /// stands in for the container on the host.
+    StandIn {
+        /// The container.
+        id: String,
+    },
+    /// Kills all processes of a container that is not the sandbox's first, and forgets it. Answered by [`Reply::Done`].
+    Destroy {
+        /// The container.
+        id: String,
+    },
 }
 
 /// Who gets a signal.
@@ -93,6 +124,8 @@ pub enum Reply {
     State(Status),
     /// Its processes.
     Processes(Vec<ProcessInfo>),
+    /// What it uses.
+    Stats(ContainerStats),
     /// It did not work.
     Failed(Failure),
 }
@@ -166,6 +199,25 @@ pub struct ProcessInfo {
     pub tty: String,
     /// The command line, arguments separated by spaces.
     pub command: String,
+}
+
+/// What a container uses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainerStats {
+    /// Memory in bytes.
+    pub memory: u64,
+    /// Most memory it may have.
+    pub memory_limit: Option<u64>,
+    /// Processes killed because it had too much.
+    pub oom_kills: u64,
+    /// CPU time in application code, nanoseconds.
+    pub cpu_user: u64,
+    /// CPU time in system calls, nanoseconds.
+    pub cpu_system: u64,
+    /// Tasks.
+    pub processes: u64,
+    /// Most tasks it may have.
+    pub processes_limit: Option<u64>,
 }
 
 /// Why a request failed.

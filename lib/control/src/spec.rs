@@ -27,14 +27,15 @@ pub struct SandboxSpec {
     /// `--debug`: log at debug level.
     pub debug: bool,
     /// The listening control socket.
-    /// The listening control socket.
     pub control: FdSlot,
     /// Standard error is a debug log.
     pub log: bool,
     /// CPUs the application may count on; 0 is all that the host gives us.
     pub cpus: u32,
-    /// The host's total memory in bytes, as the application may see it (the cgroup's limit where it has one).
+    /// Memory in bytes that the application sees as all there is: the container's limit where it has one.
     pub memory_total: u64,
+    /// The host's memory in bytes.
+    pub memory_host: u64,
 }
 
 /// `--platform`.
@@ -120,6 +121,8 @@ pub struct ContainerSpec {
     pub namespaces: Namespaces,
     /// Limits the kernel keeps itself.
     pub limits: Limits,
+    /// The filter of each of its processes.
+    pub seccomp: Option<SeccompProfile>,
 }
 
 /// The root file system.
@@ -223,6 +226,15 @@ pub struct Limits {
     pub memory: Option<u64>,
     /// Tasks.
     pub pids: Option<u64>,
+}
+
+/// A seccomp profile as classic BPF, `struct sock_filter` by its fields.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeccompProfile {
+    /// SECCOMP_FILTER_FLAG_LOG.
+    pub log: bool,
+    /// The program.
+    pub code: Vec<(u16, u8, u8, u32)>,
 }
 
 /// A process to start: the first of a container, or one of `exec`.

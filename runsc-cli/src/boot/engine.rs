@@ -3,8 +3,11 @@
 use std::fmt::Debug;
 use std::os::fd::OwnedFd;
 
+use control::spec::Limits;
 use control::wire::Donated;
-use control::{ContainerSpec, ExitStatus, Failure, LinkSpec, ProcessInfo, ProcessSpec, SignalTarget, Status};
+use control::{
+    ContainerSpec, ContainerStats, ExitStatus, Failure, LinkSpec, ProcessInfo, ProcessSpec, SignalTarget, Status,
+};
 
 /// A kernel with containers. Calls may come from any thread; those that wait block it.
 pub(crate) trait Engine: Debug + Send + Sync {
@@ -34,4 +37,16 @@ pub(crate) trait Engine: Debug + Send + Sync {
 
     /// Stops all tasks of a container, or lets them go on.
     fn set_paused(&self, id: &str, paused: bool) -> Result<(), Failure>;
+
+    /// Changes what a container is limited to.
+    fn update(&self, id: &str, limits: Limits) -> Result<(), Failure>;
+
+    /// What a container uses.
+    fn stats(&self, id: &str) -> Result<ContainerStats, Failure>;
+
+    /// Waits until more than `seen` of its processes were killed for want of memory, or it has ended.
+    fn wait_oom(&self, id: &str, seen: u64) -> Result<ContainerStats, Failure>;
+
+    /// Kills all processes of a container that is not the first, and forgets it.
+    fn destroy(&self, id: &str) -> Result<(), Failure>;
 }

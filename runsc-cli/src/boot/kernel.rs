@@ -3,10 +3,12 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use control::spec::Limits;
 use control::spec::PlatformKind;
 use control::wire::Donated;
 use control::{
-    ContainerSpec, ExitStatus, Failure, LinkSpec, ProcessInfo, ProcessSpec, SandboxSpec, SignalTarget, Status,
+    ContainerSpec, ContainerStats, ExitStatus, Failure, LinkSpec, ProcessInfo, ProcessSpec, SandboxSpec, SignalTarget,
+    Status,
 };
 use platform::ptrace::Ptrace;
 use platform::systrap::{Systrap, Variant};
@@ -29,7 +31,7 @@ pub(super) fn boot(sandbox: &SandboxSpec) -> Result<Arc<dyn Engine>, Failure> {
     };
     let kernel = Kernel::new(KernelParts {
         platform,
-        memfile: MemFile::new(sandbox.memory_total).map_err(|e| failed("the memory file", &e))?,
+        memfile: MemFile::new(sandbox.memory_host).map_err(|e| failed("the memory file", &e))?,
         syscalls: SyscallTable::new(syscalls::x86_64::TABLE),
         clocks: Clocks::new(),
         strace: sandbox.strace,
@@ -88,5 +90,21 @@ impl Engine for Sentry {
 
     fn set_paused(&self, id: &str, paused: bool) -> Result<(), Failure> {
         self.0.set_paused(id, paused)
+    }
+
+    fn update(&self, id: &str, limits: Limits) -> Result<(), Failure> {
+        self.0.update_container(id, limits)
+    }
+
+    fn stats(&self, id: &str) -> Result<ContainerStats, Failure> {
+        self.0.container_stats(id)
+    }
+
+    fn wait_oom(&self, id: &str, seen: u64) -> Result<ContainerStats, Failure> {
+        self.0.wait_oom(id, seen)
+    }
+
+    fn destroy(&self, id: &str) -> Result<(), Failure> {
+        self.0.destroy_container(id)
     }
 }

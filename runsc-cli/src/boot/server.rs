@@ -70,11 +70,21 @@ impl Connection {
             let reply = match request {
                 Request::Exec { id, process } if exec.is_none() => match self.exec(&id, *process, files) {
                     Ok(pid) => {
-                        exec = Some((id, pid));
+                        exec = Some((id, SignalTarget::Process(pid)));
                         continue;
                     }
                     Err(failure) => Reply::Failed(failure),
                 },
+                Request::StandIn { id } if exec.is_none() => match self.report_end(&id, None) {
+                    Ok(()) => {
+                        exec = Some((id, SignalTarget::All));
+                        continue;
+                    }
+                    Err(failure) => Reply::Failed(failure),
+                },
+                Request::WaitOom { id, seen } => {
+                    self.engine.wait_oom(&id, seen).map_or_else(Reply::Failed, Reply::Stats)
+                }
                 Request::Wait { id, pid } => {
                     let _waiting = self.waiters.enter();
                     let reply = self.engine.wait(&id, pid).map_or_else(Reply::Failed, Reply::Exited);
@@ -90,8 +100,8 @@ impl Connection {
             }
         }
         // Whoever started a process and has gone does not want it to go on. ESRCH if it has ended.
-        if let Some((id, pid)) = exec {
-            let _ = self.engine.signal(&id, SignalTarget::Process(pid), SIGKILL);
+        if let Some((id, target)) = exec {
+            let _ = self.engine.signal(&id, target, SIGKILL);
         }
     }
 
@@ -102,29 +112,39 @@ impl Connection {
             Request::Create(container) => engine.create(*container, files).map(done),
             Request::Start { id } => engine.start(&id).map(done),
             Request::Signal { id, target, signal } => engine.signal(&id, target, signal).map(done),
-            Request::Wait { .. } => Err(Failure::other("waiting is not answered here")),
-            Request::Exec { .. } => Err(Failure::other("this connection has a process already")),
+            Request::Wait { .. } | Request::WaitOom { .. } => Err(Failure::other("waiting is not answered here")),
+            Request::Exec { .. } | Request::StandIn { .. } => {
+                Err(Failure::other("this connection has a process already"))
+            }
             Request::State { id } => engine.status(&id).map(Reply::State),
             Request::Ps { id } => engine.processes(&id).map(Reply::Processes),
             Request::Pause { id } => engine.set_paused(&id, true).map(done),
             Request::Resume { id } => engine.set_paused(&id, false).map(done),
+            Request::Update { id, limits } => engine.update(&id, limits).map(done),
+            Request::Stats { id } => engine.stats(&id).map(Reply::Stats),
+            Request::Destroy { id } => engine.destroy(&id).map(done),
         }
     }
 
     /// Starts a process, says so, and has its end reported by a thread of its own while we listen for signals to it.
     fn exec(&self, id: &str, process: ProcessSpec, files: Donated) -> Result<u32, Failure> {
-        let channel = self.channel.try_clone().map_err(|e| Failure::other(e.to_string()))?;
         let pid = self.engine.exec(id, process, files)?;
-        let (engine, id, waiting) = (Arc::clone(&self.engine), id.to_owned(), self.waiters.enter());
         // Said first, so that it comes first.
         let _ = self.reply(&Reply::Started { pid });
+        self.report_end(id, Some(pid))?;
+        Ok(pid)
+    }
+
+    /// Has the end of a process, or of the container's first one, reported over this connection.
+    fn report_end(&self, id: &str, pid: Option<u32>) -> Result<(), Failure> {
+        let channel = self.channel.try_clone().map_err(|e| Failure::other(e.to_string()))?;
+        let (engine, id, waiting) = (Arc::clone(&self.engine), id.to_owned(), self.waiters.enter());
         let report = move || {
-            let reply = engine.wait(&id, Some(pid)).map_or_else(Reply::Failed, Reply::Exited);
+            let reply = engine.wait(&id, pid).map_or_else(Reply::Failed, Reply::Exited);
             let _ = channel.send(&reply, &[]);
             drop(waiting);
         };
-        thread("exec", report).map_err(|e| Failure::other(e.to_string()))?;
-        Ok(pid)
+        thread("exit", report).map_err(|e| Failure::other(e.to_string()))
     }
 
     fn reply(&self, reply: &Reply) -> Result<(), WireError> {

@@ -4,9 +4,10 @@
 //! some anyway: a first attach costs milliseconds (an RCU grace period on v1), and the sandbox opens no devices that a
 //! device controller could deny. Engines always name a path.
 //!
-//! [`v1`] has a directory per hierarchy, [`v2`] one for all; [`path`] says where.
+//! [`v1`] has a directory per hierarchy, [`v2`] one for all; [`path`] says where; [`usage`] reads what is used.
 
 mod path;
+pub(crate) mod usage;
 mod v1;
 mod v2;
 
@@ -77,6 +78,19 @@ pub(crate) fn make(spec: &Spec, id: &str, global: &Global) -> Result<Option<Made
             Err(e.context("unable to apply cgroup configuration"))
         }
     }
+}
+
+/// Changes the limits of the cgroups that were made for a container.
+pub(crate) fn update(directories: &[PathBuf], resources: &LinuxResources) -> Result<()> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").context("cannot find the cgroups")?;
+    let hierarchies = v1::hierarchies(&mounts);
+    for directory in directories {
+        match hierarchies.iter().find(|hierarchy| hierarchy.contains(directory)) {
+            Some(hierarchy) => hierarchy.limit(directory, resources)?,
+            None => v2::limit(directory, resources)?,
+        }
+    }
+    Ok(())
 }
 
 /// Removes a cgroup and kills what is in it. What is already gone is no error.

@@ -64,11 +64,17 @@ pub(super) fn make(
 }
 
 impl Hierarchy {
+    /// Whether a directory is in this hierarchy.
+    pub(super) fn contains(&self, directory: &Path) -> bool {
+        directory.starts_with(&self.point)
+    }
+
     fn has(&self, controller: &str) -> bool {
         self.controllers.iter().any(|known| known == controller)
     }
 
-    fn limit(&self, directory: &Path, resources: &LinuxResources) -> Result<()> {
+    /// Sets the limits of a directory of this hierarchy.
+    pub(super) fn limit(&self, directory: &Path, resources: &LinuxResources) -> Result<()> {
         let set = |file: &str, value: Option<String>| value.map_or(Ok(()), |value| write(directory, file, &value));
         if let Some(memory) = resources.memory().filter(|_| self.has("memory")) {
             limit_memory(directory, &memory)?;

@@ -18,18 +18,23 @@ pub(super) fn make(mountinfo: &str, path: &Path, resources: Option<&LinuxResourc
     let flags = libc::O_PATH | libc::O_DIRECTORY;
     made.unified = Some(File::options().read(true).custom_flags(flags).open(&directory)?.into());
     enable_controllers(root, path);
-    let Some(resources) = resources else { return Ok(()) };
-    let set = |file: &str, value: Option<String>| value.map_or(Ok(()), |value| write(&directory, file, &value));
+    resources.map_or(Ok(()), |resources| limit(&directory, resources))
+}
+
+/// Sets the limits of a directory.
+pub(super) fn limit(directory: &Path, resources: &LinuxResources) -> Result<()> {
+    let set = |file: &str, value: Option<String>| value.map_or(Ok(()), |value| write(directory, file, &value));
     if let Some(memory) = resources.memory() {
-        limit_memory(&directory, memory)?;
+        limit_memory(directory, memory)?;
     }
     if let Some(cpu) = resources.cpu() {
-        limit_cpu(&directory, cpu)?;
+        limit_cpu(directory, cpu)?;
     }
     if let Some(pids) = resources.pids().filter(|pids| pids.limit() != 0) {
         set("pids.max", Some(host_tasks(pids.limit())))?;
     }
-    if let Some(weight) = resources.block_io().as_ref().and_then(oci_spec::runtime::LinuxBlockIo::weight) {
+    let weight = resources.block_io().as_ref().and_then(oci_spec::runtime::LinuxBlockIo::weight);
+    if let Some(weight) = weight.filter(|weight| *weight != 0) {
         // 10 to 1000 becomes 1 to 10000, as runc converts it.
         let weight = 1 + u64::from(weight.saturating_sub(10)) * 9999 / 990;
         set("io.weight", Some(weight.to_string())).or_else(|_| set("io.bfq.weight", Some(weight.to_string())))?;

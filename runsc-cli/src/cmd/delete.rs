@@ -25,6 +25,6 @@ pub(crate) fn main(global: &Global, args: &DeleteArgs) -> Result<u8> {
         Err(_) if args.force && !root.directory(&args.id).exists() => return Ok(0),
         Err(e) => return Err(e),
     };
-    remove::container(locked, &args.id, args.force)?;
+    remove::container(&root, locked, &args.id, args.force)?;
     Ok(0)
 }

@@ -4,7 +4,6 @@
 //! gets, its exit status is the process', signals to it are forwarded, and if it is killed the process is killed. In the
 //! foreground that is the command itself, unless there is a terminal, whose session needs a leader of its own.
 
-use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
@@ -119,7 +118,7 @@ fn exec(global: &Global, args: &ExecArgs) -> Result<u8> {
         Some(pair) => terminal::as_standard_files(&pair.slave)?,
         None => container::standard_files()?,
     });
-    let channel = Control::connect(&root.directory(id))?.into_channel();
+    let channel = Control::connect(&root, &record)?.into_channel();
     let pid = start(&channel, id, spec, files)?;
     let foreground = Foreground::prepare()?;
     if !args.detach && terminal.is_none() {
@@ -131,8 +130,8 @@ fn exec(global: &Global, args: &ExecArgs) -> Result<u8> {
         Side::Child => {
             drop(master);
             // Whoever reads what the process writes waits for the last writer, which must not be us.
-            silence();
-            Ok(foreground.stand_in(&channel, id, pid, slave))
+            terminal::silence();
+            Ok(foreground.stand_in(&channel, id, Some(pid), slave))
         }
         Side::Parent(child) => {
             drop((channel, slave));
@@ -207,13 +206,4 @@ fn adjust(spec: &mut ProcessSpec, args: &ExecArgs) -> Result<()> {
 fn write_pid(args: &ExecArgs, pid: u32) -> Result<()> {
     let Some(path) = &args.pid_file else { return Ok(()) };
     replace(path, pid.to_string().as_bytes()).with_context(|| format!("cannot write {}", path.display()))
-}
-
-/// Our standard files lead nowhere.
-fn silence() {
-    if let Ok(null) = File::options().read(true).write(true).open("/dev/null") {
-        let _ = nix::unistd::dup2_stdin(&null);
-        let _ = nix::unistd::dup2_stdout(&null);
-        let _ = nix::unistd::dup2_stderr(&null);
-    }
 }

@@ -44,7 +44,7 @@ pub(crate) fn main(global: &Global, args: &KillArgs) -> Result<u8> {
         }
         _ => {
             let target = if args.all { SignalTarget::All } else { SignalTarget::Init };
-            Control::connect(&root.directory(&args.id))?.signal(&args.id, target, signal)?;
+            Control::connect(&root, &record)?.signal(&args.id, target, signal)?;
         }
     }
     Ok(0)

@@ -1,18 +1,22 @@
 //! The sub-commands, one file each.
 
+pub(crate) mod checkpoint;
 pub(crate) mod create;
 pub(crate) mod debug;
 pub(crate) mod delete;
 pub(crate) mod do_command;
+pub(crate) mod events;
 pub(crate) mod exec;
 pub(crate) mod features;
 pub(crate) mod kill;
 pub(crate) mod list;
+pub(crate) mod pause;
 pub(crate) mod ps;
 pub(crate) mod run;
 pub(crate) mod spec;
 pub(crate) mod start;
 pub(crate) mod state;
+pub(crate) mod update;
 pub(crate) mod wait;
 
 use std::io::Write;
@@ -53,6 +57,12 @@ pub(crate) fn main() -> ExitCode {
         Command::List(args) => (list::main(global, args), Status::ALWAYS_ONE),
         Command::Ps(args) => (ps::main(global, args), Status::ALWAYS_ONE),
         Command::Wait(args) => (wait::main(global, args), Status::ALWAYS_ONE),
+        Command::Pause(args) => (pause::main(global, args, true), Status::ALWAYS_ONE),
+        Command::Resume(args) => (pause::main(global, args, false), Status::ALWAYS_ONE),
+        Command::Update(args) => (update::main(global, args), Status::ALWAYS_ONE),
+        Command::Events(args) => (events::main(global, args), Status::ALWAYS_ONE),
+        Command::Checkpoint(args) => (checkpoint::main("checkpoint", args), Status::ALWAYS_ONE),
+        Command::Restore(args) => (checkpoint::main("restore", args), Status::ALWAYS_ONE),
         Command::Spec(args) => (spec::main(args), Status::ALWAYS_ONE),
         Command::Features => (features::main(), Status::ALWAYS_ONE),
         Command::Do(args) => (do_command::main(global, args), Status::OF_PROGRAM),

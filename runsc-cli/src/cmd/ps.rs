@@ -12,7 +12,7 @@ use crate::timestamp::Timestamp;
 /// Whose processes.
 #[derive(Debug, Args)]
 pub(crate) struct PsArgs {
-    /// table or json
+    /// table, or json: the pids of the host's processes
     #[arg(short, long, default_value = "table")]
     format: String,
     /// Its name
@@ -26,16 +26,18 @@ pub(crate) struct PsArgs {
 pub(crate) fn main(global: &Global, args: &PsArgs) -> Result<u8> {
     let root = Root::new(global.root.as_deref())?;
     let record = root.read(&args.id)?;
+    if args.format == "json" {
+        // For engines, which look for these processes on the host: one stands for all of the container.
+        let alive = record.sandbox.filter(|process| process.alive().is_some());
+        let pids: Vec<_> = alive.iter().map(|process| process.pid).collect();
+        return super::print(&serde_json::to_string(&pids)?);
+    }
     let processes = match record.status() {
         Status::Stopped | Status::Creating => Vec::new(),
-        _ => Control::connect(&root.directory(&args.id))?.processes(&args.id)?,
+        _ => Control::connect(&root, &record)?.processes(&args.id)?,
     };
     match args.format.as_str() {
         "table" => super::print(&table(&processes)),
-        "json" => {
-            let pids: Vec<_> = processes.iter().map(|process| process.pid).collect();
-            super::print(&serde_json::to_string(&pids)?)
-        }
         _ => bail!("invalid format option"),
     }
 }

@@ -48,8 +48,8 @@ pub(crate) fn finish(global: &Global, id: &str, mut created: Created, keep: bool
     }
     if !keep {
         // It cannot be running any more, whatever went wrong while waiting.
-        let removed =
-            Root::new(global.root.as_deref())?.lock(id).and_then(|locked| remove::container(locked, id, true));
+        let root = Root::new(global.root.as_deref())?;
+        let removed = root.lock(id).and_then(|locked| remove::container(&root, locked, id, true));
         if let Err(e) = removed {
             log::warning(&format!("{e:#}"));
         }

@@ -5,7 +5,7 @@ use clap::Args;
 use control::Status;
 
 use crate::cli::Global;
-use crate::sandbox::control::Control;
+use crate::sandbox::start;
 use crate::state::Root;
 use crate::{hooks, log};
 
@@ -27,7 +27,7 @@ pub(crate) fn main(global: &Global, args: &StartArgs) -> Result<u8> {
         Status::Stopped => bail!("cannot start a container that has stopped"),
         Status::Creating => bail!("cannot start a container in the creating state"),
     }
-    Control::connect(&root.directory(&args.id))?.start(&args.id)?;
+    start::program(&root, &record)?;
     record.last_status = Status::Running;
     locked.write(&record)?;
     let poststart = record.hooks.as_ref().and_then(|hooks| hooks.poststart().as_ref());

@@ -23,12 +23,13 @@ const KILLED: ExitStatus = ExitStatus::Signal(9);
 
 pub(crate) fn main(global: &Global, args: &WaitArgs) -> Result<u8> {
     let root = Root::new(global.root.as_deref())?;
-    match root.read(&args.id)?.status() {
+    let record = root.read(&args.id)?;
+    match record.status() {
         Status::Stopped => bail!("container {} has stopped", args.id),
         Status::Creating => bail!("container {} is being created", args.id),
         _ => {}
     }
-    let status = Control::connect(&root.directory(&args.id))?.wait(&args.id, args.pid)?.unwrap_or(KILLED);
+    let status = Control::connect(&root, &record)?.wait(&args.id, args.pid)?.unwrap_or(KILLED);
     let result = serde_json::json!({ "id": args.id, "exitStatus": status.shell_code() });
     super::print(&format!("{result}\n"))
 }

@@ -15,6 +15,11 @@ pub(crate) fn all() -> Vec<Capability> {
     all
 }
 
+/// The bits of all of them.
+pub(crate) fn every() -> u64 {
+    all().iter().fold(0, |mask, capability| mask | 1 << capability.index())
+}
+
 /// The sets as bit masks. Absent means empty.
 pub(crate) fn masks(sets: Option<&LinuxCapabilities>) -> Result<Capabilities> {
     let Some(sets) = sets else { return Ok(Capabilities::default()) };

@@ -7,14 +7,14 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow};
 use control::spec::{
     ContainerSpec, DeviceSpec, FdSlot, Limits, MountSource, MountSpec, Namespaces, OpenFile, Overlay, ProcessSpec,
-    RootSpec,
+    RootSpec, SeccompProfile,
 };
 use control::wire::Outgoing;
-use oci_spec::runtime::{LinuxDevice, LinuxDeviceType, LinuxNamespaceType, Spec};
+use oci_spec::runtime::{LinuxDevice, LinuxDeviceType, LinuxNamespaceType, LinuxResources, LinuxSeccomp, Spec};
 
 use super::mounts::{self, MountPlan, Source};
 use super::overlay::{OverlayMode, backing_file};
-use super::{Bundle, namespace, plain, process};
+use super::{Bundle, namespace, plain, process, seccomp};
 use crate::gofer_process::{ExportSpec, GoferSpec};
 
 /// A container ready to be handed to the kernel and to its gofer.
@@ -31,7 +31,14 @@ pub(crate) struct Plan {
 }
 
 /// Makes the description. `open_files` are the first process' files with their numbers.
-pub(crate) fn plan(id: &str, bundle: &Bundle, overlay: &OverlayMode, open_files: Vec<(u32, OwnedFd)>) -> Result<Plan> {
+/// With `in_pod` a namespace with a path is the pod's, which others of its containers are in.
+pub(crate) fn plan(
+    id: &str,
+    bundle: &Bundle,
+    overlay: &OverlayMode,
+    open_files: Vec<(u32, OwnedFd)>,
+    in_pod: bool,
+) -> Result<Plan> {
     let spec = &bundle.spec;
     let mut connections = Connections::default();
     let readonly = spec.root().as_ref().and_then(oci_spec::runtime::Root::readonly).unwrap_or_default();
@@ -67,8 +74,9 @@ pub(crate) fn plan(id: &str, bundle: &Bundle, overlay: &OverlayMode, open_files:
         masked_paths: linux.and_then(|l| l.masked_paths().clone()).unwrap_or_default(),
         readonly_paths: linux.and_then(|l| l.readonly_paths().clone()).unwrap_or_default(),
         devices: linux.and_then(|l| l.devices().as_ref()).into_iter().flatten().map(device).collect::<Result<_>>()?,
-        namespaces: namespaces(spec),
-        limits: limits(spec),
+        namespaces: namespaces(spec, in_pod),
+        limits: limits(spec.linux().as_ref().and_then(|linux| linux.resources().as_ref())),
+        seccomp: linux.and_then(|l| l.seccomp().as_ref()).map(compile_seccomp).transpose()?,
     };
     let Connections { files, exports, gofer_files } = connections;
     Ok(Plan { container, files, gofer: GoferSpec { exports, log: None }, gofer_files })
@@ -138,8 +146,8 @@ fn device(device: &LinuxDevice) -> Result<DeviceSpec> {
     })
 }
 
-fn namespaces(spec: &Spec) -> Namespaces {
-    let has = |kind| namespace(spec, kind).is_some();
+fn namespaces(spec: &Spec, in_pod: bool) -> Namespaces {
+    let has = |kind| namespace(spec, kind).is_some_and(|namespace| !in_pod || namespace.path().is_none());
     Namespaces {
         pid: has(LinuxNamespaceType::Pid),
         network: has(LinuxNamespaceType::Network),
@@ -150,8 +158,16 @@ fn namespaces(spec: &Spec) -> Namespaces {
     }
 }
 
-fn limits(spec: &Spec) -> Limits {
-    let resources = spec.linux().as_ref().and_then(|linux| linux.resources().as_ref());
+fn compile_seccomp(profile: &LinuxSeccomp) -> Result<SeccompProfile> {
+    let number = |name: &str| {
+        let call = syscalls::x86_64::TABLE.iter().find(|call| call.name == name)?;
+        u32::try_from(call.nr).ok()
+    };
+    seccomp::compile(profile, number)
+}
+
+/// The limits that the kernel keeps itself.
+pub(crate) fn limits(resources: Option<&LinuxResources>) -> Limits {
     let positive = |value: Option<i64>| value.and_then(|v| u64::try_from(v).ok()).filter(|v| *v > 0);
     Limits {
         memory: positive(resources.and_then(|r| r.memory().as_ref()).and_then(oci_spec::runtime::LinuxMemory::limit)),

@@ -1,13 +1,14 @@
 //! `config.json`: reading, checking, and turning into what the kernel is told to build.
 //!
 //! [`load`] reads a bundle and checks what the specification demands; [`container`] makes the description of the
-//! container from it, [`process`] that of a process, [`mounts`] that of mounts; [`template`] is what `spec` writes.
+//! container from it, [`process`] that of a process, [`mounts`] that of mounts, [`seccomp`] its filter; [`template`] is what `spec` writes.
 
 pub(crate) mod capabilities;
 pub(crate) mod container;
 pub(crate) mod mounts;
 pub(crate) mod overlay;
 pub(crate) mod process;
+pub(crate) mod seccomp;
 pub(crate) mod template;
 
 use std::collections::HashSet;
@@ -104,11 +105,6 @@ fn check(spec: &Spec) -> Result<()> {
         if hostname.as_ref().is_some_and(|name| name.len() > 64) {
             bail!("{kind} is longer than 64 bytes");
         }
-    }
-    if let Some(hooks) = spec.hooks()
-        && hooks.start_container().as_ref().is_some_and(|hooks| !hooks.is_empty())
-    {
-        bail!("startContainer hooks are not supported");
     }
     Ok(())
 }

@@ -22,6 +22,7 @@ use super::foreground::Foreground;
 use super::last_words::LastWords;
 use super::launch::{Launcher, Waiting};
 use super::link;
+use super::pod;
 use crate::boot::GoOn;
 use crate::channel::Channel;
 use crate::cli::{Global, Network, Platform};
@@ -83,29 +84,15 @@ pub(crate) fn of_bundle(
 ) -> Result<Created> {
     let platform = platform(global.platform)?;
     let network = network(global.network)?;
-    let process = bundle.spec.process().as_ref().context("process property must not be empty")?;
-    let wants_terminal = process.terminal().unwrap_or_default();
-    check_console(options, wants_terminal)?;
-    let locked = Root::new(global.root.as_deref())?.create(id)?;
-    let mut undo = Undo { locked: Some(locked), cgroups: Vec::new(), running: Vec::new() };
-
-    let mut ours = None;
-    if wants_terminal {
-        let size = process.console_size().map(|size| WindowSize {
-            rows: u16::try_from(size.height()).unwrap_or(u16::MAX),
-            columns: u16::try_from(size.width()).unwrap_or(u16::MAX),
-            ..WindowSize::default()
-        });
-        let pair = terminal::open_pair(size)?;
-        files.extend(terminal::as_standard_files(&pair.slave)?);
-        match options.console_socket {
-            Some(socket) => terminal::send_master(socket, &pair.master)?,
-            None => ours = Some(pair.master),
-        }
-    } else {
-        files.extend(container::standard_files()?);
+    let root = Root::new(global.root.as_deref())?;
+    if let Some(pod) = pod::of(&bundle.spec) {
+        return pod::container(global, &root, pod, id, options, bundle, overlay, files);
     }
-    let mut plan = container::plan(id, bundle, overlay, files)?;
+    let (more, terminal) = standard_files(options, bundle)?;
+    files.extend(more);
+    let ours = terminal.filter(|_| options.console_socket.is_none()).map(|pair| pair.master);
+    let mut undo = Undo { locked: Some(root.create(id)?), cgroups: Vec::new(), running: Vec::new() };
+    let mut plan = container::plan(id, bundle, overlay, files, false)?;
     let mut record = new_record(id, bundle);
     let cgroups = cgroup::make(&bundle.spec, id, global)?;
     undo.cgroups = cgroups.as_ref().map(|made| made.directories.clone()).unwrap_or_default();
@@ -117,14 +104,16 @@ pub(crate) fn of_bundle(
     let launcher = Launcher::new(debug_log.file("boot", &errors)?, debug_log.file("gofer", &errors)?)?;
     drop(errors);
     let directory = cgroups.as_ref().and_then(|made| made.unified.as_ref()).map(AsFd::as_fd);
+    let title = bundle.spec.process().as_ref().and_then(|process| process.args().as_deref()).unwrap_or_default();
     // Until it is released a process ends when its gate is dropped.
-    let sandbox = launcher.sandbox(&bundle.spec, global.network, directory)?;
+    let sandbox = launcher.sandbox(&bundle.spec, title, global.network, directory)?;
     let gofer = launcher.gofer(&bundle.spec, directory)?;
     drop(launcher);
     if let Some(made) = &cgroups {
         made.attach(&[sandbox.process.pid, gofer.process.pid])?;
     }
     let listener = UnixListener::bind(undo.locked()?.socket_path()).context("cannot make the control socket")?;
+    let host_memory = host_memory();
     let sandbox_spec = SandboxSpec {
         platform,
         network,
@@ -133,24 +122,21 @@ pub(crate) fn of_bundle(
         control: plan.files.add(listener.into()),
         log: debug_log.is_open(),
         cpus: 0,
-        memory_total: memory_total(plan.container.limits.memory),
+        memory_total: plan.container.limits.memory.map_or(host_memory, |limit| limit.min(host_memory)),
+        memory_host: host_memory,
     };
     plan.gofer.log = debug_log.is_open().then_some(global.switches.debug);
     let launch = LaunchSpec { sandbox: sandbox_spec, container: plan.container };
     let (sandbox, sandbox_process) = undo.release(sandbox)?;
     let (gofer, gofer_process) = undo.release(gofer)?;
+    record.sandbox = Some(sandbox_process);
+    record.gofer = Some(gofer_process);
+    // The namespaces are there and nothing is in them yet: hooks may give the network what the sandbox will find.
+    hooks::before_create(bundle, &record)?;
     let told = sandbox.channel.send(&launch, &plan.files.fds());
     told.and_then(|()| gofer.channel.send(&plan.gofer, &plan.gofer_files.fds()))
         .or_else(|e| if matches!(e, WireError::Io(_)) { Ok(()) } else { Err(e) })?; // who has died says why below
     drop((plan.files, plan.gofer_files, gofer.channel));
-
-    record.sandbox = Some(sandbox_process);
-    record.gofer = Some(gofer_process);
-    let creating = record.public(Status::Creating);
-    let all = bundle.spec.hooks().as_ref();
-    hooks::run("prestart", all.and_then(prestart), &creating)?;
-    hooks::run("createRuntime", all.and_then(|h| h.create_runtime().as_ref()), &creating)?;
-    hooks::run("createContainer", all.and_then(|h| h.create_container().as_ref()), &creating)?;
 
     expect_done(&sandbox.channel, &mut last_words)?;
     record.last_status = if options.start { Status::Running } else { Status::Created };
@@ -169,17 +155,40 @@ pub(crate) fn of_bundle(
     };
     let (taken, wire) = taken.unzip();
     let wire: Vec<_> = wire.iter().map(AsFd::as_fd).collect();
-    let go_on = GoOn { start: options.start, link: taken };
+    let start_at_once = options.start && !hooks::has_start_container(&record);
+    let go_on = GoOn { start: start_at_once, link: taken };
     sandbox.channel.send(&go_on, &wire).map_err(|_| last_words.error())?;
-    if options.start {
+    if start_at_once {
         expect_done(&sandbox.channel, &mut last_words)?;
+    } else if options.start {
+        super::start::program(&root, &record)?;
     }
     undo.disarm();
     Ok(Created { sandbox: sandbox.pid, terminal: ours, foreground, last_words, record })
 }
 
-fn prestart(hooks: &oci_spec::runtime::Hooks) -> Option<&Vec<oci_spec::runtime::Hook>> {
-    hooks.prestart().as_ref()
+/// What becomes files 0 to 2 of the first process, and its terminal if it gets one. The master has gone to the console socket
+/// if there is one.
+pub(super) fn standard_files(
+    options: &Options<'_>,
+    bundle: &Bundle,
+) -> Result<(Vec<(u32, OwnedFd)>, Option<terminal::Pair>)> {
+    let process = bundle.spec.process().as_ref().context("process property must not be empty")?;
+    let wants_terminal = process.terminal().unwrap_or_default();
+    check_console(options, wants_terminal)?;
+    if !wants_terminal {
+        return Ok((container::standard_files()?, None));
+    }
+    let size = process.console_size().map(|size| WindowSize {
+        rows: u16::try_from(size.height()).unwrap_or(u16::MAX),
+        columns: u16::try_from(size.width()).unwrap_or(u16::MAX),
+        ..WindowSize::default()
+    });
+    let pair = terminal::open_pair(size)?;
+    if let Some(socket) = options.console_socket {
+        terminal::send_master(socket, &pair.master)?;
+    }
+    Ok((terminal::as_standard_files(&pair.slave)?, Some(pair)))
 }
 
 /// Files from 3 on that the caller wants the container to have. Taken before we open any of our own.
@@ -227,7 +236,7 @@ fn check_console(options: &Options<'_>, wants_terminal: bool) -> Result<()> {
     }
 }
 
-fn new_record(id: &str, bundle: &Bundle) -> Record {
+pub(super) fn new_record(id: &str, bundle: &Bundle) -> Record {
     Record {
         oci_version: bundle.spec.version().clone(),
         id: id.to_owned(),
@@ -236,6 +245,7 @@ fn new_record(id: &str, bundle: &Bundle) -> Record {
         created: Timestamp::now().to_string(),
         owner: nix::unistd::geteuid().as_raw(),
         last_status: Status::Creating,
+        pod: None,
         sandbox: None,
         gofer: None,
         cgroups: Vec::new(),
@@ -244,13 +254,12 @@ fn new_record(id: &str, bundle: &Bundle) -> Record {
     }
 }
 
-/// The host's memory, or the container's limit where that is less.
-fn memory_total(limit: Option<u64>) -> u64 {
+/// The host's memory in bytes.
+fn host_memory() -> u64 {
     let info = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let total =
         info.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    let total = total.unwrap_or(1 << 20).saturating_mul(1024);
-    limit.map_or(total, |limit| limit.min(total))
+    total.unwrap_or(1 << 20).saturating_mul(1024)
 }
 
 /// Waits for the sandbox to say that it has done what it was told.
@@ -268,14 +277,14 @@ fn expect_done(channel: &Channel, last_words: &mut LastWords) -> Result<()> {
 
 /// `--debug-log`.
 #[derive(Debug)]
-enum DebugLog {
+pub(super) enum DebugLog {
     None,
     File(File),
     Directory(PathBuf),
 }
 
 impl DebugLog {
-    fn open(global: &Global) -> Result<Self> {
+    pub(super) fn open(global: &Global) -> Result<Self> {
         let Some(path) = &global.debug_log else { return Ok(Self::None) };
         if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
             std::fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))?;
@@ -284,12 +293,12 @@ impl DebugLog {
         Ok(Self::File(append(path)?))
     }
 
-    const fn is_open(&self) -> bool {
+    pub(super) const fn is_open(&self) -> bool {
         !matches!(self, Self::None)
     }
 
     /// Where that process writes; `otherwise` if there is no log.
-    fn file(&self, process: &str, otherwise: &OwnedFd) -> Result<OwnedFd> {
+    pub(super) fn file(&self, process: &str, otherwise: &OwnedFd) -> Result<OwnedFd> {
         match self {
             Self::None => Ok(otherwise.try_clone()?),
             Self::File(file) => Ok(file.try_clone()?.into()),
@@ -308,17 +317,17 @@ fn append(path: &Path) -> Result<File> {
 
 /// What to take away if creation fails.
 #[derive(Debug)]
-struct Undo {
-    locked: Option<Locked>,
-    cgroups: Vec<PathBuf>,
-    running: Vec<(Pid, PidFd)>,
+pub(super) struct Undo {
+    pub(super) locked: Option<Locked>,
+    pub(super) cgroups: Vec<PathBuf>,
+    pub(super) running: Vec<(Pid, PidFd)>,
 }
 
 /// A process that has been released from its gate.
 #[derive(Debug)]
-struct Running {
-    pid: Pid,
-    channel: Channel,
+pub(super) struct Running {
+    pub(super) pid: Pid,
+    pub(super) channel: Channel,
 }
 
 impl Undo {
@@ -326,12 +335,12 @@ impl Undo {
         self.locked.as_ref().context("the container's directory is no longer ours")
     }
 
-    fn write(&self, record: &Record) -> Result<()> {
+    pub(super) fn write(&self, record: &Record) -> Result<()> {
         self.locked()?.write(record)
     }
 
     /// Lets a process run, and remembers to kill it.
-    fn release(&mut self, waiting: Waiting) -> Result<(Running, ProcessId)> {
+    pub(super) fn release(&mut self, waiting: Waiting) -> Result<(Running, ProcessId)> {
         let Waiting { process, channel } = waiting;
         let name = ProcessId::of(process.pid)?;
         let (pid, process) = process.release()?;
@@ -340,7 +349,7 @@ impl Undo {
     }
 
     /// Nothing to undo any more.
-    fn disarm(mut self) {
+    pub(super) fn disarm(mut self) {
         self.locked = None;
         self.cgroups.clear();
         self.running.clear();

@@ -85,9 +85,9 @@ impl Foreground {
         }
     }
 
-    /// Stands in for a process started by `exec`, detached: whoever waits for us or signals us means that process. With a
+    /// Stands in for a process started by `exec`, detached, or for the first one of a container in a pod: whoever waits for us or signals us means that process. With a
     /// terminal we lead its session, so that what is typed there reaches the process' foreground group.
-    pub(crate) fn stand_in(&self, channel: &Channel, id: &str, pid: u32, terminal: Option<OwnedFd>) -> u8 {
+    pub(crate) fn stand_in(&self, channel: &Channel, id: &str, pid: Option<u32>, terminal: Option<OwnedFd>) -> u8 {
         let _ = nix::unistd::setsid();
         if let Some(slave) = terminal {
             let _ = host::tty::set_controlling(&slave);
@@ -104,7 +104,11 @@ impl Foreground {
                     continue;
                 }
                 let typed = info.ssi_code == SI_KERNEL;
-                let target = if typed { SignalTarget::Foreground(pid) } else { SignalTarget::Process(pid) };
+                let target = match (typed, pid) {
+                    (true, pid) => SignalTarget::Foreground(pid.unwrap_or(1)),
+                    (false, Some(pid)) => SignalTarget::Process(pid),
+                    (false, None) => SignalTarget::Init,
+                };
                 let _ = channel.send(&Request::Signal { id: id.to_owned(), target, signal }, &[]);
             }
         }

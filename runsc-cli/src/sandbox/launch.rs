@@ -37,6 +37,10 @@ pub(crate) struct Waiting {
     pub(crate) channel: Channel,
 }
 
+/// How much of the container's command line the host's ps shows.
+const TITLE_WORD: usize = 256;
+const TITLE_WORDS: usize = 16;
+
 /// Who the sandbox is on the host where we may choose: nobody.
 const NOBODY: u32 = 65534;
 
@@ -49,7 +53,14 @@ impl Launcher {
     }
 
     /// Clones the sandbox process with its namespaces, mapped to nobody (to us, if we are not root).
-    pub(crate) fn sandbox(&self, spec: &Spec, network: Network, cgroup: Option<BorrowedFd<'_>>) -> Result<Waiting> {
+    /// `title` is what the host's ps shows of it beside our own name: the container's program.
+    pub(crate) fn sandbox(
+        &self,
+        spec: &Spec,
+        title: &[String],
+        network: Network,
+        cgroup: Option<BorrowedFd<'_>>,
+    ) -> Result<Waiting> {
         let mut namespaces = CloneFlags::CLONE_NEWNS
             | CloneFlags::CLONE_NEWPID
             | CloneFlags::CLONE_NEWIPC
@@ -65,13 +76,13 @@ impl Launcher {
             namespaces |= CloneFlags::CLONE_NEWNET;
         }
         let privileged = geteuid().is_root();
-        let mut attempt = self.spawn(boot::PROCESS_NAME, namespaces, &self.sandbox_errors, cgroup, true);
+        let mut attempt = self.spawn(boot::PROCESS_NAME, title, namespaces, &self.sandbox_errors, cgroup, true);
         let mut mapped = true;
         if privileged && attempt.as_ref().is_err_and(user_namespaces_are_off) {
             log::debug(|| "no user namespace for the sandbox: not permitted here".to_owned());
             mapped = false;
             let rest = namespaces - CloneFlags::CLONE_NEWUSER;
-            attempt = self.spawn(boot::PROCESS_NAME, rest, &self.sandbox_errors, cgroup, true);
+            attempt = self.spawn(boot::PROCESS_NAME, title, rest, &self.sandbox_errors, cgroup, true);
         }
         let waiting = attempt.context("cannot start the sandbox process")?;
         if mapped {
@@ -96,7 +107,7 @@ impl Launcher {
             namespaces |= CloneFlags::CLONE_NEWUSER;
         }
         let waiting = self
-            .spawn(gofer_process::PROCESS_NAME, namespaces, &self.gofer_errors, cgroup, wants_user || !privileged)
+            .spawn(gofer_process::PROCESS_NAME, &[], namespaces, &self.gofer_errors, cgroup, wants_user || !privileged)
             .context("cannot start the gofer process")?;
         if namespaces.contains(CloneFlags::CLONE_NEWUSER) {
             let linux = spec.linux().as_ref();
@@ -110,6 +121,7 @@ impl Launcher {
     fn spawn(
         &self,
         name: &str,
+        title: &[String],
         namespaces: CloneFlags,
         errors: &OwnedFd,
         cgroup: Option<BorrowedFd<'_>>,
@@ -117,9 +129,15 @@ impl Launcher {
     ) -> io::Result<Waiting> {
         let (channel, theirs) = Channel::pair()?;
         let null = self.null.as_fd();
+        let mut arguments = vec![CString::new(name)?];
+        for word in title {
+            let shown: String = word.chars().take(TITLE_WORD).collect();
+            arguments.push(CString::new(shown)?);
+        }
+        arguments.truncate(TITLE_WORDS);
         let spawn = Spawn {
             executable: self.executable.as_fd(),
-            arguments: &[CString::new(name)?],
+            arguments: &arguments,
             namespaces,
             cgroup,
             files: [null, null, errors.as_fd(), theirs.as_fd()],
@@ -160,11 +178,13 @@ fn map_ids(pid: Pid, uids: &[IdRange], gids: &[IdRange], privileged: bool) -> io
 }
 
 /// The network namespace of a path, ours until dropped: a child inherits it.
+#[derive(Debug)]
 pub(crate) struct Joined {
     before: File,
 }
 
 impl Joined {
+    /// Joins it.
     pub(crate) fn network(path: &std::path::Path) -> Result<Self> {
         let before = File::open("/proc/self/ns/net")?;
         let there = File::open(path).with_context(|| format!("open {}", path.display()))?;

@@ -2,7 +2,8 @@
 //!
 //! [`create`] starts them and undoes everything if it does not work out; [`launch`] clones the two processes; [`foreground`] waits for
 //! an end; [`control`]
-//! talks to a sandbox; [`link`] finds the network device it takes over; [`remove`] takes away what is left of a container.
+//! talks to a sandbox; [`link`] finds the network device it takes over; [`start`] runs the program; [`pod`] adds
+//! containers to a sandbox; [`remove`] takes away what is left of a container.
 
 pub(crate) mod control;
 pub(crate) mod create;
@@ -10,4 +11,6 @@ pub(crate) mod foreground;
 pub(crate) mod last_words;
 pub(crate) mod launch;
 pub(crate) mod link;
+pub(crate) mod pod;
 pub(crate) mod remove;
+pub(crate) mod start;

@@ -5,8 +5,9 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use control::Status;
 
-use crate::state::Locked;
+use super::control::Control;
 use crate::state::record::Record;
+use crate::state::{Locked, Root};
 use crate::{cgroup, hooks, log};
 
 /// How long a killed process may take to end: its memory must be freed first.
@@ -16,7 +17,7 @@ const GOFER_PATIENCE: Duration = Duration::from_millis(100);
 
 /// Removes a container: its processes, cgroups and directory; calls its poststop hooks. `force` also if it runs, or is
 /// half made.
-pub(crate) fn container(locked: Locked, id: &str, force: bool) -> Result<()> {
+pub(crate) fn container(root: &Root, locked: Locked, id: &str, force: bool) -> Result<()> {
     let Ok(record) = locked.read() else {
         // Its creation was cut short before anything was started that would not have ended with its creator.
         if force {
@@ -30,6 +31,7 @@ pub(crate) fn container(locked: Locked, id: &str, force: bool) -> Result<()> {
         other => bail!("cannot delete container {id} that is not stopped: {}", other.as_str()),
     }
     end_processes(&record)?;
+    leave_pod(root, &record);
     for directory in &record.cgroups {
         if let Err(e) = cgroup::remove(directory) {
             log::warning(&format!("cannot remove cgroup {}: {e}", directory.display()));
@@ -40,6 +42,21 @@ pub(crate) fn container(locked: Locked, id: &str, force: bool) -> Result<()> {
         log::warning(&format!("{e:#}"));
     }
     locked.remove()
+}
+
+/// Has the sandbox of a pod forget a container. One that has ended has nothing to forget.
+fn leave_pod(root: &Root, record: &Record) {
+    let Some(pod) = &record.pod else { return };
+    let left = match root.read(pod) {
+        Ok(sandbox) if sandbox.status() != Status::Stopped => {
+            Control::connect(root, record).and_then(|control| control.destroy(&record.id))
+        }
+        _ => return,
+    };
+    if let Err(e) = left {
+        // Its creation may have been cut short before the sandbox knew of it.
+        log::debug(|| format!("container {} in sandbox {pod}: {e:#}", record.id));
+    }
 }
 
 /// Ends the sandbox, which takes its stubs along, then the gofer.

@@ -30,7 +30,10 @@ pub(crate) struct Record {
     pub(crate) owner: u32,
     /// Where it was in its life when the record was written. [`Self::status`] says where it is now.
     pub(crate) last_status: Status,
-    /// Its sandbox; absent until it is up.
+    /// The container whose sandbox it is in, if that is not its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) pod: Option<String>,
+    /// Its sandbox, or in a pod the process that stands in for it; absent until it is up.
     pub(crate) sandbox: Option<ProcessId>,
     /// Its gofer; absent until it is up.
     pub(crate) gofer: Option<ProcessId>,

@@ -2,12 +2,14 @@
 //!
 //! Locks: `Leaf` over the small state; what is taken out of it is dropped after it is released.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use abi::Errno;
+use abi::seccomp::SockFilter;
 use abi::wait::WaitStatus;
 use control::Failure;
+use control::spec::{ContainerSpec, Limits, SeccompProfile};
 use sync::{Mutex, WaitQueue};
 
 use super::failure;
@@ -23,8 +25,16 @@ use crate::vfs::FsContext;
 pub struct Container {
     /// Its id.
     pub id: String,
-    /// Most tasks it may have.
-    pids: Option<u64>,
+    /// Most tasks it may have; `u64::MAX` for any number.
+    pids: AtomicU64,
+    /// Most memory it may have; `u64::MAX` for any amount.
+    memory: AtomicU64,
+    /// How many of its processes were killed because it had too much memory.
+    oom_kills: AtomicU64,
+    /// Told after each.
+    oom_killed: WaitQueue,
+    /// The filter of each of its processes.
+    seccomp: Option<SeccompProfile>,
     pid_ns: Arc<PidNamespace>,
     namespaces: Arc<Namespaces>,
     /// At its root directory.
@@ -45,18 +55,37 @@ struct State {
     processes: Vec<(u32, Arc<ThreadGroup>)>,
 }
 
+/// The seccomp profile of a container.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seccomp<'a>(&'a SeccompProfile);
+
+impl Seccomp<'_> {
+    /// SECCOMP_FILTER_FLAG_LOG.
+    pub(super) const fn log(self) -> bool {
+        self.0.log
+    }
+
+    /// The program, not yet checked.
+    pub(super) fn code(self) -> Vec<SockFilter> {
+        self.0.code.iter().map(|&(code, jt, jf, k)| SockFilter { code, jt, jf, k }).collect()
+    }
+}
+
 impl Container {
     /// A container without processes.
     pub(super) fn new(
-        id: String,
-        pids: Option<u64>,
+        spec: &ContainerSpec,
         pid_ns: Arc<PidNamespace>,
         namespaces: Arc<Namespaces>,
         fs: Arc<FsContext>,
     ) -> Arc<Self> {
         Arc::new(Self {
-            id,
-            pids,
+            id: spec.id.clone(),
+            pids: AtomicU64::new(spec.limits.pids.unwrap_or(u64::MAX)),
+            memory: AtomicU64::new(spec.limits.memory.unwrap_or(u64::MAX)),
+            oom_kills: AtomicU64::new(0),
+            oom_killed: WaitQueue::new(),
+            seccomp: spec.seccomp.clone(),
             pid_ns,
             namespaces,
             fs,
@@ -117,8 +146,52 @@ impl Container {
 
     /// EAGAIN if it has as many tasks as it may have.
     pub fn check_pids(&self) -> Result<()> {
-        let full = self.pids.is_some_and(|limit| u64::try_from(self.pid_ns.used()).is_ok_and(|used| used >= limit));
+        let limit = self.pids.load(Ordering::Relaxed);
+        let full = limit != u64::MAX && u64::try_from(self.pid_ns.used()).is_ok_and(|used| used >= limit);
         if full { err(Errno::EAGAIN) } else { Ok(()) }
+    }
+
+    /// Most memory it may have; `u64::MAX` for any amount.
+    #[must_use]
+    pub fn memory_limit(&self) -> u64 {
+        self.memory.load(Ordering::Relaxed)
+    }
+
+    /// Most tasks it may have; `u64::MAX` for any number.
+    #[must_use]
+    pub fn pids_limit(&self) -> u64 {
+        self.pids.load(Ordering::Relaxed)
+    }
+
+    /// Changes what it is limited to; what is absent stays, and `u64::MAX` takes a limit away.
+    pub(super) fn set_limits(&self, limits: Limits) {
+        if let Some(pids) = limits.pids {
+            self.pids.store(pids, Ordering::Relaxed);
+        }
+        if let Some(memory) = limits.memory {
+            self.memory.store(memory, Ordering::Relaxed);
+        }
+    }
+
+    /// How many of its processes were killed because it had too much memory.
+    #[must_use]
+    pub fn oom_kills(&self) -> u64 {
+        self.oom_kills.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn count_oom_kill(&self) {
+        self.oom_kills.fetch_add(1, Ordering::SeqCst);
+        self.oom_killed.notify(1);
+    }
+
+    /// Told after each process that was killed because the container had too much memory, and at its end.
+    pub(super) fn oom_killed(&self) -> &WaitQueue {
+        &self.oom_killed
+    }
+
+    /// The filter of each of its processes.
+    pub(super) fn seccomp(&self) -> Option<Seccomp<'_>> {
+        self.seccomp.as_ref().map(Seccomp)
     }
 
     pub(super) fn prepare(&self, task: CurrentTask) {

@@ -6,17 +6,18 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use abi::siginfo::SigInfo;
 use abi::signal::Signal;
 use abi::wait::WaitStatus;
-use control::spec::{ContainerSpec, ProcessSpec};
+use control::spec::{ContainerSpec, Limits, ProcessSpec};
 use control::wire::Donated;
-use control::{ExitStatus, Failure, FailureKind, ProcessInfo, SignalTarget, Status};
+use control::{ContainerStats, ExitStatus, Failure, FailureKind, ProcessInfo, SignalTarget, Status};
 
 use super::container::Container;
 use super::file_systems::MountContext;
-use super::process::{self, Surroundings};
+use super::process::{self, NewContainer, Surroundings};
 use super::{Kernel, failure, root};
 use crate::fs::proc::command_line;
 use crate::task::host_thread::HostThread;
 use crate::task::namespaces::{IpcNamespace, NsId, UtsNames, UtsNamespace};
+use crate::task::usage::CpuTime;
 use crate::task::{Namespaces, PidNamespace, ThreadGroup};
 
 impl Kernel {
@@ -32,8 +33,10 @@ impl Kernel {
                 .map_err(|e| failure("cannot make a pid namespace", &e))?,
         };
         let namespaces = Arc::new(self.namespaces_for(spec, &pid_ns, first));
-        let fs = root::build(self, spec, files, MountContext { pid_ns: &pid_ns, ipc: &namespaces.ipc })?;
-        let container = Container::new(spec.id.clone(), spec.limits.pids, pid_ns, namespaces, fs);
+        let (for_processes, for_messages) = (Arc::clone(&pid_ns), Arc::clone(&namespaces.ipc));
+        let context = MountContext { pid_ns: &for_processes, ipc: &for_messages };
+        let tree = root::build(self, spec, files, context)?;
+        let container = Container::new(spec, pid_ns, namespaces, Arc::clone(tree.fs()));
         let task = process::make(
             Surroundings {
                 kernel: self,
@@ -41,8 +44,7 @@ impl Kernel {
                 fs: Arc::clone(container.fs()),
                 namespaces: Arc::clone(container.namespaces()),
                 pid_ns: container.pid_ns(),
-                first: true,
-                sysctl: &spec.sysctl,
+                new: Some(NewContainer { tree: &tree, spec }),
             },
             &spec.process,
             files,
@@ -53,8 +55,61 @@ impl Kernel {
             return Err(failure);
         }
         container.prepare(task);
+        let limited = container.memory_limit() != u64::MAX;
         self.containers.lock().push(container);
+        if limited {
+            self.watch_memory();
+        }
         Ok(())
+    }
+
+    /// Ends all processes of a container and forgets it. The first container of a sandbox ends with the sandbox only.
+    pub fn destroy_container(&self, id: &str) -> Result<(), Failure> {
+        let container = self.find(id)?;
+        if self.containers.lock().first().is_some_and(|first| Arc::ptr_eq(first, &container)) {
+            return Err(Failure {
+                kind: FailureKind::WrongState,
+                message: format!("container {id} is the sandbox's own"),
+            });
+        }
+        container.discard_prepared();
+        container.set_frozen(false);
+        for process in container.processes() {
+            process.send_signal(SigInfo::user(Signal::SIGKILL, abi::siginfo::SI_USER, 0, 0));
+        }
+        if let Some(init) = container.init() {
+            init.wait_dead();
+        }
+        self.containers.lock().retain(|other| !Arc::ptr_eq(other, &container));
+        Ok(())
+    }
+
+    /// Changes what a container is limited to.
+    pub fn update_container(self: &Arc<Self>, id: &str, limits: Limits) -> Result<(), Failure> {
+        self.find(id)?.set_limits(limits);
+        if limits.memory.is_some_and(|memory| memory != u64::MAX) {
+            self.watch_memory();
+        }
+        Ok(())
+    }
+
+    /// What a container uses.
+    pub fn container_stats(&self, id: &str) -> Result<ContainerStats, Failure> {
+        let container = self.find(id)?;
+        let processes = container.processes();
+        let cpu = processes.iter().map(|process| process.cpu_time() + process.children_used().cpu);
+        let cpu = cpu.fold(CpuTime::default(), |sum, each| sum + each);
+        let nanoseconds = |time: std::time::Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let limit = |limit: u64| (limit != u64::MAX).then_some(limit);
+        Ok(ContainerStats {
+            memory: self.container_memory(&container),
+            memory_limit: limit(container.memory_limit()),
+            oom_kills: container.oom_kills(),
+            cpu_user: nanoseconds(cpu.user),
+            cpu_system: nanoseconds(cpu.sys),
+            processes: processes.iter().map(|process| process.live_threads() as u64).sum(),
+            processes_limit: limit(container.pids_limit()),
+        })
     }
 
     fn namespaces_for(&self, spec: &ContainerSpec, pid_ns: &Arc<PidNamespace>, first: bool) -> Namespaces {
@@ -114,8 +169,7 @@ impl Kernel {
                 fs: container.fs().copy(),
                 namespaces: Arc::clone(container.namespaces()),
                 pid_ns: container.pid_ns(),
-                first: false,
-                sysctl: &[],
+                new: None,
             },
             spec,
             files,
@@ -200,7 +254,7 @@ impl Kernel {
         Ok(())
     }
 
-    fn find(&self, id: &str) -> Result<Arc<Container>, Failure> {
+    pub(super) fn find(&self, id: &str) -> Result<Arc<Container>, Failure> {
         let found = self.containers.lock().iter().find(|container| container.id == id).cloned();
         found.ok_or_else(|| Failure { kind: FailureKind::NotFound, message: format!("container {id} does not exist") })
     }

@@ -5,6 +5,7 @@ mod control;
 pub mod dmesg;
 pub mod file_systems;
 mod load;
+mod oom;
 mod process;
 mod root;
 pub mod stubs;
@@ -72,6 +73,7 @@ pub struct Kernel {
     /// When the sandbox started.
     pub boot: Instant,
     load: load::LoadAverage,
+    oom: oom::Watch,
     containers: Mutex<Vec<Arc<container::Container>>, lock_order::Containers>,
 }
 
@@ -126,6 +128,7 @@ impl Kernel {
             memory_total: parts.memory_total,
             boot: Instant::now(),
             load: load::LoadAverage::default(),
+            oom: oom::Watch::default(),
             containers: Mutex::default(),
         }))
     }

@@ -9,11 +9,12 @@ use abi::capability::CapSet;
 use abi::fcntl::OpenFlags;
 use abi::resource::{Resource, Rlimit};
 use abi::signal::SigSet;
-use control::spec::{ProcessSpec, Rlimit as SpecLimit};
+use control::spec::{ContainerSpec, ProcessSpec, Rlimit as SpecLimit};
 use control::wire::Donated;
 use control::{Failure, FailureKind};
 
 use super::container::Container;
+use super::root::Builder;
 use super::{Kernel, failure};
 use crate::error::Error;
 use crate::fs::{devpts, hostfd, tty};
@@ -40,10 +41,16 @@ pub(super) struct Surroundings<'a> {
     pub(super) fs: Arc<FsContext>,
     pub(super) namespaces: Arc<Namespaces>,
     pub(super) pid_ns: &'a Arc<PidNamespace>,
-    /// It is the container's first: a missing working directory is made.
-    pub(super) first: bool,
-    /// Settings of /proc/sys to make.
-    pub(super) sysctl: &'a [(String, String)],
+    /// It is the first of a container that is being built.
+    pub(super) new: Option<NewContainer<'a>>,
+}
+
+/// What the first process of a container does before it becomes that: a missing working directory is made, settings of
+/// /proc/sys are made, and then the tree is closed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NewContainer<'a> {
+    pub(super) tree: &'a Builder<'a>,
+    pub(super) spec: &'a ContainerSpec,
 }
 
 /// Makes the process. It does not run yet.
@@ -72,11 +79,18 @@ pub(super) fn make(around: Surroundings<'_>, spec: &ProcessSpec, files: &mut Don
         blocked: SigSet::EMPTY,
     })
     .map_err(|e| failure("cannot make a process", &e))?;
-    for (name, value) in around.sysctl {
-        set_sysctl(&task, name, value)?;
+    if let Some(NewContainer { tree, spec }) = around.new {
+        for (name, value) in &spec.sysctl {
+            set_sysctl(&task, name, value)?;
+        }
+        tree.restrict(spec)?;
     }
     task.set_creds(credentials(kernel, spec));
     load_program(&mut task, spec)?;
+    if let Some(profile) = around.container.seccomp() {
+        task.seccomp_profile(profile.log(), profile.code())
+            .map_err(|e| failure("cannot apply the seccomp profile", &e))?;
+    }
     Ok(task)
 }
 
@@ -176,7 +190,7 @@ fn enter_directory(around: &Surroundings<'_>, cwd: &str) -> Result<(), Failure> 
     let creds = Credentials::root(Arc::clone(&around.kernel.root_user_ns));
     let caller = Caller::kernel(&creds, &around.fs);
     let what = |e: &Error| failure(&format!("cannot enter {cwd}"), e);
-    if around.first {
+    if around.new.is_some() {
         for (end, _) in cwd.char_indices().filter(|(at, c)| *c == '/' && *at > 0).chain([(cwd.len(), '/')]) {
             match mkdir(caller, None, &cwd.as_bytes()[..end], 0o755) {
                 Err(e) if !e.is(Errno::EEXIST) && !e.is(Errno::EROFS) => return Err(what(&e)),

@@ -31,13 +31,13 @@ pub(super) struct Builder<'a> {
     namespace: Arc<MountNamespace>,
 }
 
-/// Builds the tree that `spec` describes and returns a context at its root.
-pub(super) fn build(
-    kernel: &Arc<Kernel>,
+/// Builds the tree that `spec` describes, but for what [`Builder::restrict`] does.
+pub(super) fn build<'a>(
+    kernel: &'a Arc<Kernel>,
     spec: &ContainerSpec,
     files: &mut Donated,
-    context: MountContext<'_>,
-) -> Result<Arc<FsContext>, Failure> {
+    context: MountContext<'a>,
+) -> Result<Builder<'a>, Failure> {
     let creds = Credentials::root(Arc::clone(&kernel.root_user_ns));
     let root = root_file_system(kernel, &spec.root, files)?;
     let namespace = MountNamespace::new(root, b"none", MountFlags::empty(), Arc::clone(&kernel.root_user_ns));
@@ -55,21 +55,7 @@ pub(super) fn build(
     for device in &spec.devices {
         builder.add_device(device).map_err(|e| failure(&format!("cannot make device {}", device.path), &e))?;
     }
-    for path in &spec.readonly_paths {
-        builder.make_read_only(path).map_err(|e| failure(&format!("cannot make {path} read-only"), &e))?;
-    }
-    for path in &spec.masked_paths {
-        builder.mask(path).map_err(|e| failure(&format!("cannot mask {path}"), &e))?;
-    }
-    let root_mount = builder.namespace.root_mount();
-    if let Some(change) = propagation(spec.root.propagation) {
-        let recursive = spec.root.propagation & MsFlags::MS_REC.bits() != 0;
-        let _ = builder.namespace.set_propagation(&root_mount, change, recursive);
-    }
-    if spec.root.readonly {
-        root_mount.set_flags(root_mount.flags() | MountFlags::READ_ONLY);
-    }
-    Ok(builder.fs)
+    Ok(builder)
 }
 
 fn root_file_system(kernel: &Arc<Kernel>, spec: &RootSpec, files: &mut Donated) -> Result<Arc<Dentry>, Failure> {
@@ -84,6 +70,31 @@ fn root_file_system(kernel: &Arc<Kernel>, spec: &RootSpec, files: &mut Donated) 
 }
 
 impl Builder<'_> {
+    /// A context at the root of the tree.
+    pub(super) fn fs(&self) -> &Arc<FsContext> {
+        &self.fs
+    }
+
+    /// Hides and write-protects what the container shall not change, once its settings are made and its working directory
+    /// is there.
+    pub(super) fn restrict(&self, spec: &ContainerSpec) -> Result<(), Failure> {
+        for path in &spec.readonly_paths {
+            self.make_read_only(path).map_err(|e| failure(&format!("cannot make {path} read-only"), &e))?;
+        }
+        for path in &spec.masked_paths {
+            self.mask(path).map_err(|e| failure(&format!("cannot mask {path}"), &e))?;
+        }
+        let root_mount = self.namespace.root_mount();
+        if let Some(change) = propagation(spec.root.propagation) {
+            let recursive = spec.root.propagation & MsFlags::MS_REC.bits() != 0;
+            let _ = self.namespace.set_propagation(&root_mount, change, recursive);
+        }
+        if spec.root.readonly {
+            root_mount.set_flags(root_mount.flags() | MountFlags::READ_ONLY);
+        }
+        Ok(())
+    }
+
     fn caller(&self) -> Caller<'_> {
         Caller::kernel(&self.creds, &self.fs)
     }

@@ -8,6 +8,7 @@
 //!
 //! Locks: `MemFile`, never held over a host call or a copy. Dropping a [`MemRange`] takes it.
 
+mod alarm;
 mod data;
 mod extents;
 mod keeper;
@@ -26,6 +27,7 @@ use host::mem::HostSlice;
 use host::memfd;
 use sync::Mutex;
 
+pub use self::alarm::Alarm;
 use self::extents::Extents;
 use self::keeper::Keeper;
 pub use self::range::MemRange;
@@ -63,6 +65,7 @@ pub struct MemFile {
     border: u64,
     me: Weak<Self>,
     keeper: Keeper,
+    alarm: Alarm,
     state: Mutex<State, lock_order::MemFile>,
 }
 
@@ -121,6 +124,7 @@ impl MemFile {
             border,
             me: Weak::clone(me),
             keeper: Keeper::default(),
+            alarm: Alarm::default(),
             state: Mutex::new(state),
         }))
     }
@@ -210,6 +214,12 @@ impl MemFile {
         self.state.lock().used
     }
 
+    /// What tells when more is handed out than it was set to.
+    #[must_use]
+    pub fn alarm(&self) -> &Alarm {
+        &self.alarm
+    }
+
     /// Bytes of host memory in use.
     pub fn resident(&self) -> Result<u64> {
         Ok(memfd::resident(self.file.as_fd())?)
@@ -223,7 +233,9 @@ impl MemFile {
     fn hand_out(self: &Arc<Self>, mut state: sync::MutexGuard<'_, State>, offset: u64, len: u64) -> Result<MemRange> {
         state.used += len;
         let stale = state.take_stale(offset..offset + len);
+        let used = state.used;
         drop(state);
+        self.alarm.note(used);
         let range = MemRange::new(self, offset, len);
         for part in stale {
             self.zero(part.start, part.end - part.start)?;
