@@ -112,7 +112,12 @@ impl Kernel {
             }
             let left = containers.iter().filter(|container| container.memory_limit() != u64::MAX).map(|container| {
                 let limit = threshold(container.memory_limit());
-                let used = self.container_memory(container);
+                let mut used = self.container_memory(container);
+                if used > limit {
+                    // What is kept for reuse is nobody's.
+                    self.memfile.trim();
+                    used = self.container_memory(container);
+                }
                 if used > limit {
                     self.relieve(container, limit);
                 }

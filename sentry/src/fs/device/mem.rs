@@ -15,6 +15,8 @@ use crate::vfs::{File, FileOps};
 pub(super) const MAJOR: u32 = 1;
 
 /// How much random data is made at a time.
+/// How much is zeroed before looking whether the task was killed.
+const ZERO_PIECE: usize = 256 << 10;
 const RANDOM_PIECE: usize = 4096;
 
 /// A memory device.
@@ -37,11 +39,19 @@ pub(super) fn open(_: &CurrentTask, minor: u32, _: OpenFlags) -> Result<Arc<dyn 
 }
 
 impl FileOps for Mem {
-    fn read(&self, _: &File, _: &CurrentTask, _: u64, dst: &mut IoDst<'_>) -> Result<usize> {
+    fn read(&self, _: &File, task: &CurrentTask, _: u64, dst: &mut IoDst<'_>) -> Result<usize> {
         let len = dst.remaining();
         match self {
             Self::Null => Ok(0),
-            Self::Zero | Self::Full => dst.fill(len, |slice| Ok(slice.zero()?)),
+            // Who is killed for what this takes must not go on taking it.
+            Self::Zero | Self::Full => dst.fill(len, |slice| {
+                let mut done = 0;
+                while done < slice.len() && !task.is_dying() {
+                    let piece = (slice.len() - done).min(ZERO_PIECE);
+                    done += slice.skip(done).first(piece).zero()?;
+                }
+                Ok(done)
+            }),
             Self::Random => {
                 let mut bytes = [0; RANDOM_PIECE];
                 dst.fill(len, |slice| {

@@ -334,7 +334,7 @@ impl MemFile {
     }
 
     /// Gives back what a quiet sandbox need not hold.
-    fn trim(&self) {
+    pub(crate) fn trim(&self) {
         let mut punch = Vec::new();
         self.state.lock().evict(KEEP_IDLE, &mut punch);
         self.give_back(punch);
