@@ -14,7 +14,6 @@ use super::{AUTO_BUFFER, Role, TcpSocket};
 use crate::net::inet::gate::Gate;
 use crate::net::inet::ports;
 use crate::net::inet::stack::{Counters, NetStack};
-use crate::net::socket::Socket;
 
 impl TcpSocket {
     /// Whether it accepts, and has room.
@@ -58,7 +57,7 @@ pub(in crate::net::inet) fn arrive(
     let lease = ports::connect(net, TABLE, local, remote, sharing, &child.this).ok().map(|(lease, _)| lease);
     let outside = Outside::new(gate, handle, &child.end, lease, (local, remote));
     child.state.lock().role = Role::Connected(Conn::Outside(outside));
-    child.options_changed();
+    child.apply_receive_buffer();
     let mut state = listener.state.lock();
     if let Role::Listening(accepting) = &mut state.role {
         accepting.add(child);

@@ -295,7 +295,7 @@ fn attempt(client: &Arc<TcpSocket>, clocks: Option<&Arc<Clocks>>) {
         listener.ip.inherited(),
         listener.tcp.inherited(),
     );
-    child.options_changed();
+    child.apply_receive_buffer();
     let Ok((lease, _)) = ports::connect(&client.net, TABLE, remote, local, accepting.sharing, &child.this) else {
         drop((state, held));
         close::refuse(client);

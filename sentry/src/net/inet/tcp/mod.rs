@@ -182,6 +182,12 @@ impl TcpSocket {
         conn.state()
     }
 
+    /// Lets SO_RCVBUF count for whoever sends to us.
+    fn apply_receive_buffer(&self) {
+        let room = if self.options.has_receive_buffer() { self.options.receive_buffer() / 2 } else { AUTO_BUFFER };
+        self.end.set_receive_room(room);
+    }
+
     /// The connection, if there is one. It is asked without the socket's lock, which comes after the gate's.
     fn connection(&self) -> Option<Conn> {
         match &self.state.lock().role {
@@ -323,8 +329,7 @@ impl Socket for TcpSocket {
     }
 
     fn options_changed(&self) {
-        let room = if self.options.has_receive_buffer() { self.options.receive_buffer() / 2 } else { AUTO_BUFFER };
-        self.end.set_receive_room(room);
+        self.apply_receive_buffer();
         if let Some(lease) = &self.state.lock().lease {
             self.net.tcp.set_sharing(lease, &self.options);
         }
