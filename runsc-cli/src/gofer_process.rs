@@ -55,7 +55,8 @@ fn serve() -> Result<()> {
     });
     let mounts = mounts.collect::<Result<Vec<_>>>()?;
     drop(donated);
-    Ok(gofer::jail::run(mounts, || ())?)
+    // Most of what the start needed is not needed again.
+    Ok(gofer::jail::run(mounts, host::program_text::forget)?)
 }
 
 /// The launch socket closes when this returns: what ends us is the end of our connections.

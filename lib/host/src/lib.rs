@@ -25,6 +25,7 @@ pub mod notify;
 pub mod packet;
 pub mod path;
 pub mod pidfd;
+pub mod program_text;
 pub mod ptrace;
 pub mod random;
 pub mod readiness;

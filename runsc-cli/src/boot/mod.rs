@@ -96,6 +96,8 @@ fn build(channel: &Channel) -> Result<Sandbox, Failure> {
     let id = container.id.clone();
     engine.create(container, files)?;
     tracing::debug!("container built");
+    // Most of what the start needed is not needed again.
+    host::program_text::forget();
     channel.send(&Reply::Done, &[]).map_err(wire_failure)?;
     let (go_on, mut files) = channel.recv::<GoOn>().map_err(wire_failure)?;
     if let Some(link) = &go_on.link {
