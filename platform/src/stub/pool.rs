@@ -61,7 +61,8 @@ impl<P: Planner> Pool<P> {
             while let Some(made) = state.zygote.collect() {
                 let (pid, page, plan) = made?;
                 let process = P::Process::adopt(pid, page, plan)?;
-                state.ready.push(Arc::new(process));
+                // The last to be taken: it may have to wait until it is up.
+                state.ready.insert(0, Arc::new(process));
             }
             let taken = state.ready.pop();
             // The caller's own need comes first, and what it will need next is made while it runs.

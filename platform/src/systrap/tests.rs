@@ -201,8 +201,47 @@ fn calls_from_our_text_are_the_applications(kind: Kind) {
     assert!(runs(&world));
 }
 
+#[unsafe(naked)]
+extern "C" fn call_and_spin() {
+    naked_asm!("mov eax, 39", "syscall", "2:", "inc rbx", "jmp 2b")
+}
+
+/// An application blocks the signal that is to make it report, by a frame of its own, and makes a call.
+fn a_blocked_kick_is_found_out(program: extern "C" fn()) {
+    let world = World::new(Kind::Systrap);
+    let space = world.space(program);
+    let mut context = world.context();
+    let mut frame = [0_u64; 38];
+    frame[0] = 6; // UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS
+    frame[3] = 2; // SS_DISABLE
+    let registers = 5;
+    (frame[registers + 13], frame[registers + 15], frame[registers + 16]) = (39, DATA + DATA_LEN, CODE);
+    (frame[registers + 17], frame[registers + 18]) = (0x202, 0x33 | 0x2b << 48);
+    frame[37] = u64::MAX;
+    for (at, word) in (DATA_OFFSET..).step_by(8).zip(frame) {
+        world.write(at, &word.to_ne_bytes());
+    }
+    let place = syscall_instructions()[0];
+    *context.regs().unwrap() = Regs { rax: libc::SYS_rt_sigreturn as u64, ..Regs::start(place, DATA) };
+    assert_eq!(syscall(&mut *context, &space, Resume::Regs).0, 39);
+    assert!(matches!(context.regs(), Err(PlatformError::StubDied)));
+    assert!(matches!(context.run(&space, Resume::AsIs), Err(PlatformError::StubDied)));
+    drop(context);
+    assert!(runs(&world));
+}
+
 mod notify {
     use super::Kind;
+
+    #[test]
+    fn a_blocked_kick_is_found_out_by_the_next_call() {
+        super::a_blocked_kick_is_found_out(super::call_forever);
+    }
+
+    #[test]
+    fn a_blocked_kick_is_found_out_by_time() {
+        super::a_blocked_kick_is_found_out(super::call_and_spin);
+    }
 
     #[test]
     fn whatever_is_written_to_areas_the_platform_survives() {
