@@ -131,6 +131,14 @@ pub(crate) enum Command {
     Features,
     /// Run a command over a read-only view of this machine's files
     Do(cmd::do_command::DoArgs),
+    /// Make this runtime known to Docker and containerd
+    Install(cmd::install::InstallArgs),
+    /// Take it out of their configurations
+    Uninstall(cmd::install::InstallArgs),
+    /// Print completions for a shell
+    Completions(cmd::generate::CompletionsArgs),
+    /// Write manual pages
+    Man(cmd::generate::ManArgs),
     /// Print what the kernel knows about itself
     Debug(cmd::debug::DebugArgs),
 }

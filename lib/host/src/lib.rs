@@ -6,6 +6,7 @@
 pub mod auxv;
 pub mod child;
 pub mod clock;
+pub mod command;
 pub mod cpu;
 pub mod empty_root;
 mod errno;

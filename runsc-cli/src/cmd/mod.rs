@@ -8,6 +8,8 @@ pub(crate) mod do_command;
 pub(crate) mod events;
 pub(crate) mod exec;
 pub(crate) mod features;
+pub(crate) mod generate;
+pub(crate) mod install;
 pub(crate) mod kill;
 pub(crate) mod list;
 pub(crate) mod pause;
@@ -66,6 +68,10 @@ pub(crate) fn main() -> ExitCode {
         Command::Spec(args) => (spec::main(args), Status::ALWAYS_ONE),
         Command::Features => (features::main(), Status::ALWAYS_ONE),
         Command::Do(args) => (do_command::main(global, args), Status::OF_PROGRAM),
+        Command::Install(args) => (install::main(args, true), Status::ALWAYS_ONE),
+        Command::Uninstall(args) => (install::main(args, false), Status::ALWAYS_ONE),
+        Command::Completions(args) => (generate::completions(args), Status::ALWAYS_ONE),
+        Command::Man(args) => (generate::man(args), Status::ALWAYS_ONE),
         Command::Debug(args) => (debug::main(args), Status::ALWAYS_ONE),
     };
     result.map(ExitCode::from).unwrap_or_else(|e| {

@@ -92,7 +92,7 @@ fn leaves(profile: &LinuxSeccomp, default: u32, number: impl Fn(&str) -> Option<
                 [] => leaf.otherwise = action,
                 _ if has_repeated(arguments) => {
                     // Conditions on the same argument are alternatives.
-                    leaf.rules.extend(arguments.iter().map(|argument| (vec![argument.clone()], action)));
+                    leaf.rules.extend(arguments.iter().map(|argument| (vec![*argument], action)));
                 }
                 _ => leaf.rules.push((arguments.to_vec(), action)),
             }

@@ -66,7 +66,7 @@ impl Control {
 
     /// Asks to be told when more than `seen` processes of a container were killed for want of memory, or it has ended.
     pub(crate) fn watch_oom(&self, id: &str, seen: u64) -> Result<()> {
-        Ok(self.channel.send(&Request::WaitOom { id: id.to_owned(), seen }, &[]).map_err(gone)?)
+        self.channel.send(&Request::WaitOom { id: id.to_owned(), seen }, &[]).map_err(gone)
     }
 
     /// What was asked with [`Self::watch_oom`], if it comes in that time. An end of the sandbox is an end of the container.

@@ -33,7 +33,7 @@ fn container_lives_and_goes() -> Outcome {
     assert_eq!(stdout(&bench.call(&["list", "-q"])), "x\n");
     let ps = stdout(&bench.call(&["ps", "x"]));
     assert!(ps.contains("sleep 1000"), "{ps}");
-    assert_eq!(stdout(&bench.call(&["ps", "--format", "json", "x"])), "[1]");
+    assert_eq!(stdout(&bench.call(&["ps", "--format", "json", "x"])), format!("[{}]", state["pid"]));
 
     assert_eq!(stdout(&bench.call(&["kill", "x", "KILL"])), "");
     bench.wait_for("x", "stopped");

@@ -6,7 +6,12 @@
 
 mod errors;
 mod exec;
+mod hooks;
 mod leftovers;
 mod lifecycle;
+mod limits;
+mod pause;
+mod pods;
+mod seccomp;
 mod support;
 mod terminal;

@@ -15,8 +15,10 @@ pub(crate) type Outcome = Result<(), Box<dyn std::error::Error>>;
 /// How long anything may take; machines that build beside it are slow.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
-const COMMANDS: [&str; 14] =
-    ["sh", "true", "false", "cat", "echo", "sleep", "id", "env", "pwd", "tty", "stty", "kill", "ls", "mkdir"];
+const COMMANDS: [&str; 16] = [
+    "sh", "true", "false", "cat", "echo", "sleep", "id", "env", "pwd", "tty", "stty", "kill", "ls", "mkdir", "dd",
+    "grep",
+];
 
 /// A bundle and a state directory of its own for a test.
 pub(crate) struct Bench {
@@ -76,6 +78,18 @@ impl Bench {
     /// Changes the configuration.
     pub(crate) fn set(&mut self, pointer: &str, value: Value) {
         *self.config.pointer_mut(pointer).expect("a test names what there is") = value;
+        self.save();
+    }
+
+    /// Adds to the configuration, or replaces what is there.
+    pub(crate) fn insert(&mut self, name: &str, value: Value) {
+        self.config[name] = value;
+        self.save();
+    }
+
+    /// Adds a mount.
+    pub(crate) fn add_mount(&mut self, mount: Value) {
+        self.config["mounts"].as_array_mut().expect("the template has mounts").push(mount);
         self.save();
     }
 
