@@ -81,6 +81,8 @@ pub struct LinkSpec {
     pub addresses: Vec<(IpAddr, u8)>,
     /// Its routes, but for those that its addresses bring along.
     pub routes: Vec<RouteSpec>,
+    /// A socket connected to the engine's name server in the container's network namespace.
+    pub name_server: Option<FdSlot>,
 }
 
 /// A route of the container's network namespace.

@@ -60,8 +60,8 @@ impl Engine for Sentry {
         self.0.create_container(&container, &mut files)
     }
 
-    fn attach(&self, link: &LinkSpec, wire: OwnedFd) -> Result<(), Failure> {
-        sentry::net::inet::attach::attach(&self.0, link, wire)
+    fn attach(&self, link: &LinkSpec, wire: OwnedFd, name_server: Option<OwnedFd>) -> Result<(), Failure> {
+        sentry::net::inet::attach::attach(&self.0, link, wire, name_server)
     }
 
     fn start(&self, id: &str) -> Result<(), Failure> {

@@ -101,7 +101,9 @@ fn build(channel: &Channel) -> Result<Sandbox, Failure> {
     channel.send(&Reply::Done, &[]).map_err(wire_failure)?;
     let (go_on, mut files) = channel.recv::<GoOn>().map_err(wire_failure)?;
     if let Some(link) = &go_on.link {
-        engine.attach(link, files.take(link.file).map_err(wire_failure)?)?;
+        let wire = files.take(link.file).map_err(wire_failure)?;
+        let name_server = link.name_server.map(|slot| files.take(slot)).transpose().map_err(wire_failure)?;
+        engine.attach(link, wire, name_server)?;
     }
     let waiters = server::start(control, &engine).map_err(|e| failure("cannot serve the control socket", &e))?;
     signals.forward(&engine, &id).map_err(|e| failure("cannot forward signals", &e))?;

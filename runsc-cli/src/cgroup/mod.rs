@@ -22,7 +22,6 @@ use nix::unistd::Pid;
 use oci_spec::runtime::{LinuxResources, Spec};
 
 use crate::cli::Global;
-use crate::config::plain;
 use crate::log;
 
 /// The cgroups of a container.
@@ -174,14 +173,14 @@ fn host_tasks(limit: i64) -> String {
 fn write(directory: &Path, file: &str, value: &str) -> Result<()> {
     let path = directory.join(file);
     fs::write(&path, value).map_err(|e| {
-        let message = format!("failed to write {value:?} to {}: {}", path.display(), plain(&e));
+        let message = format!("failed to write {value:?} to {}", path.display());
         anyhow::Error::from(e).context(message)
     })
 }
 
 fn context_of(directory: &Path) -> impl FnOnce(io::Error) -> anyhow::Error + '_ {
     move |e| {
-        let message = format!("mkdir {}: {}", directory.display(), plain(&e));
+        let message = format!("mkdir {}", directory.display());
         anyhow::Error::from(e).context(message)
     }
 }

@@ -149,12 +149,13 @@ pub(crate) fn of_bundle(
     // Only now: hooks may have put the device there.
     let taken = match network {
         NetworkKind::Sandbox if has_network(&bundle.spec) => {
-            link::open(Path::new(&format!("/proc/{}/ns/net", sandbox.pid))).context("cannot set up the network")?
+            link::open(Path::new(&format!("/proc/{}/ns/net", sandbox.pid)), link::asks_engine(&bundle.spec))
+                .context("cannot set up the network")?
         }
         _ => None,
     };
     let (taken, wire) = taken.unzip();
-    let wire: Vec<_> = wire.iter().map(AsFd::as_fd).collect();
+    let wire: Vec<_> = wire.iter().flatten().map(AsFd::as_fd).collect();
     let start_at_once = options.start && !hooks::has_start_container(&record);
     let go_on = GoOn { start: start_at_once, link: taken };
     sandbox.channel.send(&go_on, &wire).map_err(|_| last_words.error())?;

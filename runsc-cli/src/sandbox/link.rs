@@ -3,7 +3,7 @@
 //! The first Ethernet device that is up is taken, with its addresses and routes. Its addresses are then removed from the
 //! host's side, so that the host's own stack does not answer for the container.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 
@@ -18,9 +18,13 @@ use anyhow::{Context, Result, bail};
 use control::{LinkSpec, RouteSpec};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket};
 
+use oci_spec::runtime::Spec;
+
 use super::launch::Joined;
 use crate::log;
 
+/// Where Docker's name server answers in networks that users have made.
+const ENGINE_NAME_SERVER: (Ipv4Addr, u16) = (Ipv4Addr::new(127, 0, 0, 11), 53);
 /// Length of `struct nlmsghdr`.
 const HEADER: usize = 16;
 /// RT_TABLE_MAIN, RTN_UNICAST, RTPROT_KERNEL.
@@ -29,7 +33,9 @@ const UNICAST: u8 = 1;
 const BY_KERNEL: u8 = 2;
 
 /// Opens the device of the namespace at `path`; `None` if there is nothing but `lo`. The slot of its file is the first.
-pub(crate) fn open(path: &Path) -> Result<Option<(LinkSpec, OwnedFd)>> {
+/// With
+/// `asks_engine` a socket to the engine's name server follows.
+pub(crate) fn open(path: &Path, asks_engine: bool) -> Result<Option<(LinkSpec, Vec<OwnedFd>)>> {
     let _joined = Joined::network(path)?;
     let netlink = Netlink::open()?;
     let Some(mut link) = netlink.device()? else { return Ok(None) };
@@ -43,7 +49,33 @@ pub(crate) fn open(path: &Path) -> Result<Option<(LinkSpec, OwnedFd)>> {
             log::warning(&format!("cannot take an address from {}: {e:#}", link.name));
         }
     }
-    Ok(Some((link, wire)))
+    let mut files = vec![wire];
+    if asks_engine {
+        match name_server() {
+            Ok(socket) => {
+                link.name_server = Some(control::FdSlot(1));
+                files.push(socket);
+            }
+            Err(e) => log::warning(&format!("cannot reach the engine's name server: {e:#}")),
+        }
+    }
+    Ok(Some((link, files)))
+}
+
+/// A socket connected to the name server that Docker has in the namespace that we are in.
+fn name_server() -> Result<OwnedFd> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+    socket.connect(ENGINE_NAME_SERVER)?;
+    Ok(socket.into())
+}
+
+/// Whether a container asks that server: its resolv.conf, which the engine has written, says so.
+pub(crate) fn asks_engine(spec: &Spec) -> bool {
+    let mount = spec.mounts().iter().flatten().find(|mount| mount.destination() == Path::new("/etc/resolv.conf"));
+    let file = mount.and_then(|mount| mount.source().as_ref());
+    let text = file.and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
+    let server = ENGINE_NAME_SERVER.0.to_string();
+    text.lines().any(|line| line.split_ascii_whitespace().eq(["nameserver", server.as_str()]))
 }
 
 /// A socket to the host's kernel.
@@ -115,6 +147,7 @@ impl Netlink {
                     mtu: attribute(attributes, IFLA_MTU).and_then(|bytes| long(bytes, 0)).unwrap_or(1500),
                     addresses: Vec::new(),
                     routes: Vec::new(),
+                    name_server: None,
                 }));
             }
         }

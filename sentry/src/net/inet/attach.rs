@@ -8,12 +8,14 @@ use netstack::{Config, Engine, Route as Way};
 
 use super::device::{Address, Device, DeviceKind, SCOPE_LINK, SCOPE_UNIVERSE};
 use super::gate::Gate;
+use super::resolver::Resolver;
 use super::route::{self, Route, TABLE_MAIN, UNICAST};
 use super::stack::NetStack;
 use crate::kernel::Kernel;
 
 /// Attaches a device to the first network namespace.
-pub fn attach(kernel: &Kernel, link: &LinkSpec, wire: OwnedFd) -> Result<(), Failure> {
+/// `name_server` is a socket connected to the engine's name server, if it has one in there.
+pub fn attach(kernel: &Kernel, link: &LinkSpec, wire: OwnedFd, name_server: Option<OwnedFd>) -> Result<(), Failure> {
     let net = NetStack::in_namespace(&kernel.root_namespaces.net);
     let mut seed = [0; 8];
     host::random::fill(&mut seed).map_err(|e| Failure::other(format!("no random numbers: {e}")))?;
@@ -42,6 +44,10 @@ pub fn attach(kernel: &Kernel, link: &LinkSpec, wire: OwnedFd) -> Result<(), Fai
     });
     let gate = Gate::open(&net, wire, engine, &kernel.clocks);
     net.set_gate(gate.map_err(|e| Failure::other(format!("cannot start the network: {e}")))?);
+    if let Some(socket) = name_server {
+        let resolver = Resolver::start(&net, socket);
+        net.set_resolver(resolver.map_err(|e| Failure::other(format!("cannot start the network: {e}")))?);
+    }
     Ok(())
 }
 

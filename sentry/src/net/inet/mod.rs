@@ -14,6 +14,7 @@ pub mod ioctl;
 mod ip_options;
 pub mod ports;
 mod rare;
+pub mod resolver;
 pub mod route;
 pub mod stack;
 pub mod tcp;

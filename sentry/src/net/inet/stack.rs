@@ -12,6 +12,7 @@ use sync::{Mutex, RwLock};
 use super::datagram::DatagramSocket;
 use super::gate::Gate;
 use super::ports::PortTable;
+use super::resolver::Resolver;
 use super::route::{Links, Way};
 use super::tcp::TcpSocket;
 use crate::error::Result;
@@ -44,6 +45,7 @@ pub struct NetStack {
     pub counters: Counters,
     /// The way out, if there is one.
     gate: OnceLock<Arc<Gate>>,
+    resolver: OnceLock<Arc<Resolver>>,
     /// Connections that were closed a moment ago.
     pub(super) time_wait: Mutex<super::tcp::time_wait::TimeWait, Leaf>,
 }
@@ -132,6 +134,7 @@ impl NetStack {
             settings: Settings::default(),
             counters: Counters::default(),
             gate: OnceLock::new(),
+            resolver: OnceLock::new(),
             time_wait: Mutex::default(),
         }
     }
@@ -157,6 +160,17 @@ impl NetStack {
     /// Opens the way out; it is opened once.
     pub fn set_gate(&self, gate: Arc<Gate>) {
         let _ = self.gate.set(gate);
+    }
+
+    /// The engine's name server, if there is one.
+    #[must_use]
+    pub fn resolver(&self) -> Option<&Arc<Resolver>> {
+        self.resolver.get()
+    }
+
+    /// Makes it known, once.
+    pub fn set_resolver(&self, resolver: Arc<Resolver>) {
+        let _ = self.resolver.set(resolver);
     }
 
     /// Looks at devices, addresses and routes.

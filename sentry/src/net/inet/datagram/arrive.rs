@@ -44,6 +44,14 @@ pub(in crate::net::inet) fn arrive(net: &Arc<NetStack>, packet: &Packet<'_>) {
     }
 }
 
+/// The answer of a server that is not in the sandbox, for who asked it.
+pub(in crate::net::inet) fn answer(net: &Arc<NetStack>, from: SocketAddr, to: SocketAddr, device: u32, bytes: Vec<u8>) {
+    if let Some(receiver) = net.udp.receiver(to, from, device) {
+        Counters::count(&net.counters.udp_in);
+        receiver.deliver(make_packet(&Outgoing { from, to, ttl: 64, tos: 0, device }, bytes));
+    }
+}
+
 fn udp(net: &Arc<NetStack>, packet: &Packet<'_>, out: &Outgoing, payload: &[u8]) {
     if bind_is_many(net, out.to.ip()) {
         for receiver in net.udp.receivers(out.to, out.from, out.device) {

@@ -11,7 +11,7 @@ mod inbox;
 mod options;
 mod send;
 
-pub(super) use arrive::arrive;
+pub(super) use arrive::{answer, arrive};
 
 use std::any::Any;
 use std::net::{IpAddr, SocketAddr};

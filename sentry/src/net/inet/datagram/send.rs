@@ -18,6 +18,7 @@ use super::{DatagramSocket, Protocol, State, icmp};
 use crate::error::{Result, err};
 use crate::net::inet::addr;
 use crate::net::inet::gate;
+use crate::net::inet::resolver;
 use crate::net::inet::route::{self, Way};
 use crate::net::inet::stack::{Counters, NetStack};
 use crate::net::message::SendMsg;
@@ -238,6 +239,11 @@ fn udp(socket: &DatagramSocket, out: &Outgoing, bytes: Vec<u8>, many: bool) -> R
         Some(receiver) => {
             Counters::count(&net.counters.udp_in);
             receiver.deliver(packet);
+        }
+        None if out.to == resolver::ADDRESS
+            && let Some(resolver) = net.resolver() =>
+        {
+            resolver.ask(out.from, out.device, &packet.bytes);
         }
         None => {
             Counters::count(&net.counters.udp_no_port);
