@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use containerd_shim::Error;
+use containerd_shim::protos::ttrpc;
 use serde::Deserialize;
 
 use crate::exits::Exits;
@@ -149,8 +150,13 @@ impl Runtime {
             return Ok(text);
         }
         let message = last_error(&log).unwrap_or_else(|| format!("{binary} {name} ended with status {status}"));
-        Err(Error::Other(message))
+        Err(failed(&message))
     }
+}
+
+/// An error in the command line's words, and nothing around them.
+fn failed(message: &str) -> Error {
+    Error::Ttrpc(ttrpc::Error::RpcStatus(ttrpc::get_status(ttrpc::Code::UNKNOWN, message)))
 }
 
 fn shown(path: &Path) -> String {
