@@ -129,3 +129,13 @@ fn twenty_at_once() -> Outcome {
     assert!(bench.is_empty());
     Ok(())
 }
+
+#[test]
+fn initial_user_namespace_maps_all_ids() -> Outcome {
+    let Some(bench) = Bench::running("id-map", &["cat", "/proc/self/uid_map", "/proc/self/gid_map"]) else {
+        return Ok(());
+    };
+    let line = "         0          0 4294967295\n";
+    assert_eq!(stdout(&bench.call(&["run", "x"])), line.repeat(2));
+    Ok(())
+}
