@@ -215,6 +215,12 @@ pub struct MqAttr {
 
 /// Highest priority of a message, plus one.
 pub const MQ_PRIO_MAX: u32 = 32768;
+/// What SIGEV_THREAD of mq_notify(2) sends; its last byte says why.
+pub const NOTIFY_COOKIE_LEN: usize = 32;
+/// A message came.
+pub const NOTIFY_WOKENUP: u8 = 1;
+/// The registration was taken back.
+pub const NOTIFY_REMOVED: u8 = 2;
 
 #[cfg(test)]
 mod tests {

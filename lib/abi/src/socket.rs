@@ -38,6 +38,10 @@ numbers! {
 
 /// The bits of a type that are not flags.
 pub const SOCK_TYPE_MASK: u32 = 0xf;
+/// Families from here on are unknown to everybody.
+pub const AF_MAX: u16 = 46;
+/// Types from here on are invalid.
+pub const SOCK_MAX: u32 = 11;
 
 flags! {
     /// Flags in the type of socket(2), and of accept4(2).

@@ -23,6 +23,18 @@ pub struct Statfs {
     pub f_spare: [i64; 4],
 }
 
+/// `struct ustat`. No file system has a name or a pack name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct Ustat {
+    pub f_tfree: i32,
+    pub pad: u32,
+    pub f_tinode: u64,
+    pub f_fname: [u8; 6],
+    pub f_fpack: [u8; 6],
+    pub pad2: u32,
+}
+
 flags! {
     /// `f_flags` of [`Statfs`].
     pub struct StatfsFlags: u64 {

@@ -2,9 +2,8 @@
 
 use abi::mman::{
     MADV_COLD, MADV_COLLAPSE, MADV_DODUMP, MADV_DOFORK, MADV_DONTDUMP, MADV_DONTFORK, MADV_DONTNEED,
-    MADV_DONTNEED_LOCKED, MADV_FREE, MADV_HUGEPAGE, MADV_KEEPONFORK, MADV_MERGEABLE, MADV_NOHUGEPAGE, MADV_NORMAL,
-    MADV_PAGEOUT, MADV_POPULATE_READ, MADV_POPULATE_WRITE, MADV_RANDOM, MADV_REMOVE, MADV_SEQUENTIAL, MADV_UNMERGEABLE,
-    MADV_WILLNEED, MADV_WIPEONFORK,
+    MADV_DONTNEED_LOCKED, MADV_FREE, MADV_HUGEPAGE, MADV_KEEPONFORK, MADV_NOHUGEPAGE, MADV_NORMAL, MADV_PAGEOUT,
+    MADV_POPULATE_READ, MADV_POPULATE_WRITE, MADV_RANDOM, MADV_REMOVE, MADV_SEQUENTIAL, MADV_WILLNEED, MADV_WIPEONFORK,
 };
 use abi::{Errno, PAGE_SIZE, UserAddr, UserRange};
 
@@ -143,8 +142,6 @@ impl Change<'_> {
             MADV_DODUMP => set(self, none, VmaFlags::DONTDUMP),
             MADV_HUGEPAGE => set(self, VmaFlags::HUGEPAGE, VmaFlags::NOHUGEPAGE),
             MADV_NOHUGEPAGE => set(self, VmaFlags::NOHUGEPAGE, VmaFlags::HUGEPAGE),
-            MADV_MERGEABLE => set(self, VmaFlags::MERGEABLE, none),
-            MADV_UNMERGEABLE => set(self, none, VmaFlags::MERGEABLE),
             MADV_DONTNEED | MADV_COLD | MADV_PAGEOUT if vma.flags.contains(VmaFlags::LOCKED) => err(Errno::EINVAL),
             MADV_FREE if !anonymous => err(Errno::EINVAL),
             MADV_DONTNEED | MADV_DONTNEED_LOCKED | MADV_FREE => {
@@ -225,6 +222,7 @@ impl Change<'_> {
     }
 }
 
+/// Merging equal pages (KSM) is not there, as where it is not configured.
 fn is_known(advice: u32) -> bool {
     matches!(
         advice,
@@ -237,8 +235,6 @@ fn is_known(advice: u32) -> bool {
             | MADV_REMOVE
             | MADV_DONTFORK
             | MADV_DOFORK
-            | MADV_MERGEABLE
-            | MADV_UNMERGEABLE
             | MADV_HUGEPAGE
             | MADV_NOHUGEPAGE
             | MADV_DONTDUMP

@@ -48,15 +48,20 @@ impl MemoryManager {
     /// there. For FUTEX_PRIVATE_FLAG use [`Self::private_futex_key`].
     pub fn futex_key(&self, addr: UserAddr) -> Result<FutexKey> {
         Self::check_word(addr)?;
-        let space = self.space.read();
-        let vma = space.vmas.find(addr).ok_or(Errno::EFAULT)?;
-        if vma.prot.is_none() {
-            return err(Errno::EFAULT);
-        }
-        match vma.object_at(addr) {
-            Some((object, offset)) if vma.shared() => Ok(FutexKey::Shared { object: object.mappings().id(), offset }),
-            _ => Ok(self.private_futex_key(addr)),
-        }
+        let key = {
+            let space = self.space.read();
+            let vma = space.vmas.find(addr).ok_or(Errno::EFAULT)?;
+            if vma.prot.is_none() {
+                return err(Errno::EFAULT);
+            }
+            match vma.object_at(addr) {
+                Some((object, offset)) if vma.shared() => FutexKey::Shared { object: object.mappings().id(), offset },
+                _ => return Ok(self.private_futex_key(addr)),
+            }
+        };
+        // Beyond the end of the object there is no word.
+        self.load_u32(addr)?;
+        Ok(key)
     }
 
     /// The identity of the word at `addr` for a futex of this process alone.

@@ -72,7 +72,8 @@ impl Change<'_> {
                 return err(Errno::EPERM);
             }
             // The old area is checked before anything is destroyed.
-            self.area_to_move(remap)?;
+            self.check_unsealed(old)?;
+            self.area_to_move(&Remap { old_len: remap.old_len.min(remap.new_len), ..*remap })?;
             self.check_unsealed(target)?;
             self.unmap(target)?;
             target

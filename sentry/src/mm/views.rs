@@ -247,7 +247,6 @@ impl AreaView {
             (self.flags.contains(VmaFlags::WIPEONFORK), "wf"),
             (self.flags.contains(VmaFlags::HUGEPAGE), "hg"),
             (self.flags.contains(VmaFlags::NOHUGEPAGE), "nh"),
-            (self.flags.contains(VmaFlags::MERGEABLE), "mg"),
             (self.flags.contains(VmaFlags::SEALED), "sl"),
         ];
         for (_, name) in flags.iter().filter(|(set, _)| *set) {

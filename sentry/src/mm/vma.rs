@@ -37,8 +37,6 @@ bitflags::bitflags! {
         const HUGEPAGE = 1 << 10;
         /// MADV_NOHUGEPAGE.
         const NOHUGEPAGE = 1 << 11;
-        /// MADV_MERGEABLE.
-        const MERGEABLE = 1 << 12;
         /// mseal(2).
         const SEALED = 1 << 13;
         /// The kernel's own: cannot be remapped or grow.

@@ -22,10 +22,16 @@ pub use socket::{Connect, Kind, Shutdown, Socket};
 use std::sync::Arc;
 
 use abi::Errno;
-use abi::socket::{AF_INET, AF_INET6, AF_NETLINK, AF_UNIX, AF_UNSPEC};
+use abi::socket::{AF_INET, AF_INET6, AF_NETLINK, AF_UNIX};
 
 use crate::error::{Result, err};
 use crate::task::CurrentTask;
+
+/// Whether there are sockets of that family.
+#[must_use]
+pub fn has_family(family: u16) -> bool {
+    matches!(family, AF_UNIX | AF_INET | AF_INET6 | AF_NETLINK)
+}
 
 /// Makes a socket, socket(2).
 pub fn create(task: &CurrentTask, family: u16, kind: Kind, protocol: i32) -> Result<Arc<dyn Socket>> {
@@ -34,7 +40,6 @@ pub fn create(task: &CurrentTask, family: u16, kind: Kind, protocol: i32) -> Res
         AF_INET => inet::create(task, inet::Family::V4, kind, protocol),
         AF_INET6 => inet::create(task, inet::Family::V6, kind, protocol),
         AF_NETLINK => netlink::create(task, kind, protocol),
-        AF_UNSPEC => err(Errno::EINVAL),
         _ => err(Errno::EAFNOSUPPORT),
     }
 }
@@ -47,7 +52,6 @@ pub fn pair(task: &CurrentTask, family: u16, kind: Kind, protocol: i32) -> Resul
             create(task, family, kind, protocol)?;
             err(Errno::EOPNOTSUPP)
         }
-        AF_UNSPEC => err(Errno::EINVAL),
         _ => err(Errno::EAFNOSUPPORT),
     }
 }

@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use abi::Errno;
+use abi::socket::SOCK_MAX;
 use sync::WaitQueue;
 
 use super::message::{Received, RecvMsg, SendMsg};
@@ -34,8 +35,8 @@ impl Kind {
             2 => Self::Datagram,
             3 => Self::Raw,
             5 => Self::SeqPacket,
-            0 | 6.. => return err(Errno::EINVAL),
-            4 => return err(Errno::ESOCKTNOSUPPORT),
+            0 | 4 | 6..SOCK_MAX => return err(Errno::ESOCKTNOSUPPORT),
+            SOCK_MAX.. => return err(Errno::EINVAL),
         })
     }
 

@@ -13,7 +13,7 @@ use sync::Mutex;
 use super::attachments::Attachments;
 use super::attr::now;
 use super::super_block::SuperBlock;
-use super::{Attr, Dentry, FileSystem, Inode, Mount, MountFlags, Path, SetAttr};
+use super::{Attr, Dentry, File, FileSystem, Inode, Mount, MountFlags, Path, SetAttr};
 use crate::error::{Result, err};
 use crate::lock_order;
 
@@ -48,6 +48,13 @@ pub fn socket_path(uid: u32, gid: u32) -> Path {
 #[must_use]
 pub fn inode_path(name: &str) -> Path {
     ANON_INODES.name_inode(Arc::clone(&ANON_INODE) as Arc<dyn Inode>, name.as_bytes())
+}
+
+/// Whether a file is of the anonymous inode: it is neither a regular file nor anything that splice(2) takes.
+#[must_use]
+pub fn is_inode(file: &File) -> bool {
+    let any: &dyn std::any::Any = &**file.inode();
+    any.downcast_ref::<PseudoInode>().is_some_and(|inode| std::ptr::eq(inode, &raw const **ANON_INODE))
 }
 
 /// A path for an inode of any file system that is shown as `name` and found nowhere.

@@ -213,6 +213,11 @@ pub trait Inode: Any + Debug + Send + Sync {
         self.readlink()
     }
 
+    /// Whether something may be mounted on it: not on what comes and goes by itself.
+    fn mountable(&self) -> bool {
+        true
+    }
+
     /// A magic link (/proc/PID/fd/N, exe, cwd, root, ns): following it jumps to this place without walking a path.
     fn follow(&self, task: &CurrentTask) -> Result<Option<super::Path>> {
         let _ = task;

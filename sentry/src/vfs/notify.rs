@@ -41,6 +41,8 @@ bitflags! {
         const MOVE_SELF = 0x800;
         /// Its file system was unmounted.
         const UNMOUNT = 0x2000;
+        /// It came through an open file whose name is gone: not for watches with IN_EXCL_UNLINK (whose value it has).
+        const UNLINKED = 0x0400_0000;
         /// The subject is a directory.
         const ISDIR = 0x4000_0000;
     }
@@ -91,7 +93,8 @@ pub fn next_cookie() -> u32 {
 #[inline]
 pub fn file_event(file: &File, event: Event) {
     if active() && !file.is_path() {
-        tell(&file.path().dentry, event);
+        let dentry = &file.path().dentry;
+        tell(dentry, if dentry.is_unlinked() { event | Event::UNLINKED } else { event });
     }
 }
 
@@ -148,9 +151,7 @@ fn active() -> bool {
 #[cold]
 fn tell(dentry: &Arc<Dentry>, event: Event) {
     let event = if dentry.is_dir() { event | Event::ISDIR } else { event };
-    if let (Some(parent), name) = dentry.place()
-        && !dentry.is_unlinked()
-    {
+    if let (Some(parent), name) = dentry.place() {
         send(&**parent.inode(), event, 0, Some(&name));
     }
     send(&**dentry.inode(), event, 0, None);

@@ -7,7 +7,7 @@ use sentry::error::{Result, err};
 use sentry::task::CurrentTask;
 use sentry::user::UserCStr;
 use sentry::vfs::file::check_file_size;
-use sentry::vfs::{notify, setattr};
+use sentry::vfs::{anon, notify, setattr};
 
 use crate::arg::{Fd, flag_args};
 use crate::path::lookup;
@@ -96,7 +96,7 @@ pub(crate) fn readahead(task: &mut CurrentTask, fd: Fd, _offset: i64, _count: us
     if !file.flags().readable() {
         return err(Errno::EBADF);
     }
-    if file.kind() == FileType::Regular { Ok(()) } else { err(Errno::EINVAL) }
+    if file.kind() == FileType::Regular && !anon::is_inode(&file) { Ok(()) } else { err(Errno::EINVAL) }
 }
 
 /// sync_file_range(2): as fdatasync(2) of the whole file.

@@ -18,7 +18,7 @@ pub(crate) use handle::{name_to_handle_at, open_by_handle_at};
 pub(crate) use links::{link, linkat, readlink, readlinkat, symlink, symlinkat};
 pub(crate) use mount::{mount, pivot_root, umount2};
 pub(crate) use names::{mkdir, mkdirat, mknod, mknodat, rename, renameat, renameat2, rmdir, unlink, unlinkat};
-pub(crate) use statfs::{fstatfs, statfs};
+pub(crate) use statfs::{fstatfs, statfs, ustat};
 pub(crate) use times::{futimesat, utime, utimensat, utimes};
 pub(crate) use xattr::{
     fgetxattr, flistxattr, fremovexattr, fsetxattr, getxattr, getxattrat, lgetxattr, listxattr, listxattrat,

@@ -1,7 +1,8 @@
-//! statfs(2).
+//! statfs(2), ustat(2).
 
+use abi::Errno;
 use abi::fcntl::AT_FDCWD;
-use abi::statfs::{Statfs, StatfsFlags};
+use abi::statfs::{Statfs, StatfsFlags, Ustat};
 use sentry::error::Result;
 use sentry::task::CurrentTask;
 use sentry::user::{UserCStr, UserPtr};
@@ -20,6 +21,15 @@ pub(crate) fn statfs(task: &mut CurrentTask, path: UserCStr, buf: UserPtr<Statfs
 pub(crate) fn fstatfs(task: &mut CurrentTask, fd: Fd, buf: UserPtr<Statfs>) -> Result<()> {
     let path = task.files().get_raw(fd.0)?.path().clone();
     tell(task, &path, buf)
+}
+
+/// ustat(2): what is free on the file system of a device; EINVAL if none that is mounted here has that number.
+pub(crate) fn ustat(task: &mut CurrentTask, dev: u32, buf: UserPtr<Ustat>) -> Result<()> {
+    let mounts = task.fs().namespace().mounts();
+    let mount = mounts.iter().find(|mount| mount.fs().dev() == u64::from(dev)).ok_or(Errno::EINVAL)?;
+    let stat = mount.fs().statfs()?;
+    let free = u32::try_from(stat.f_bfree & 0xffff_ffff).unwrap_or(0).cast_signed();
+    task.mm().write(buf, &Ustat { f_tfree: free, f_tinode: stat.f_ffree, ..Ustat::default() })
 }
 
 fn tell(task: &CurrentTask, path: &Path, buf: UserPtr<Statfs>) -> Result<()> {

@@ -2,14 +2,14 @@
 
 use std::time::Instant;
 
-use abi::Errno;
 use abi::fcntl::OpenFlags;
 use abi::ipc::{MQ_PRIO_MAX, MqAttr};
 use abi::limits::PATH_MAX;
 use abi::signal::{SIGEV_NONE, SIGEV_SIGNAL, SIGEV_THREAD, Sigevent, Signal};
 use abi::time::Timespec;
+use abi::{Errno, UserAddr};
 use sentry::error::{Result, err};
-use sentry::ipc::mqueue::Notice;
+use sentry::ipc::mqueue::{Cookie, Notice};
 use sentry::task::CurrentTask;
 use sentry::user::{UserCStr, UserPtr};
 
@@ -92,10 +92,10 @@ pub(crate) fn mq_notify(task: &mut CurrentTask, queue: Fd, event: UserPtr<Sigeve
             Some(match event.sigev_notify {
                 SIGEV_NONE => Notice::Silent,
                 SIGEV_SIGNAL => Notice::Signal(Signal::new(event.sigev_signo)?, event.sigev_value),
-                // The C library's threads wait on a netlink socket, which is not there.
                 SIGEV_THREAD => {
-                    task.files().get(event.sigev_signo)?;
-                    return err(Errno::EINVAL);
+                    let cookie = task.mm().read(UserPtr::new(UserAddr(event.sigev_value)))?;
+                    let (_, socket) = crate::net::lookup(task, Fd(event.sigev_signo))?;
+                    Notice::Thread(Cookie::new(socket, cookie)?)
                 }
                 _ => return err(Errno::EINVAL),
             })

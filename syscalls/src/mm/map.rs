@@ -51,7 +51,7 @@ pub(crate) fn mmap(
     };
     let request = match &file {
         // Mapping /dev/zero is another way to ask for anonymous memory.
-        Some(file) if is_zero(file) => anonymous(request, kind, flags)?,
+        Some(file) if is_zero(file) => of_zero(request, file, kind, flags)?,
         Some(file) => of_file(request, file, kind, flags, offset)?,
         None => anonymous(request, kind, flags)?,
     };
@@ -85,13 +85,8 @@ fn anonymous(request: MapRequest, kind: MapType, flags: MapFlags) -> Result<MapR
     Ok(MapRequest { flags: area, ..request })
 }
 
-fn of_file(
-    request: MapRequest,
-    file: &std::sync::Arc<File>,
-    kind: MapType,
-    flags: MapFlags,
-    offset: u64,
-) -> Result<MapRequest> {
+/// What a mapping of an open file may ever be, and how it is shared.
+fn allowed(request: &MapRequest, file: &File, kind: MapType, flags: MapFlags) -> Result<(Access, VmaFlags)> {
     let open = file.flags();
     let mut max = Access { read: true, write: true, exec: true };
     let mut area = VmaFlags::empty();
@@ -114,6 +109,26 @@ fn of_file(
         }
         max.exec = false;
     }
+    Ok((max, area))
+}
+
+/// /dev/zero: anonymous memory that what the file is open for limits.
+fn of_zero(request: MapRequest, file: &File, kind: MapType, flags: MapFlags) -> Result<MapRequest> {
+    let (max, area) = allowed(&request, file, kind, flags)?;
+    if flags.contains(MapFlags::MAP_GROWSDOWN) {
+        return err(Errno::EINVAL);
+    }
+    Ok(MapRequest { flags: area, max, ..request })
+}
+
+fn of_file(
+    request: MapRequest,
+    file: &std::sync::Arc<File>,
+    kind: MapType,
+    flags: MapFlags,
+    offset: u64,
+) -> Result<MapRequest> {
+    let (max, area) = allowed(&request, file, kind, flags)?;
     let object = file.ops().mappable(file)?;
     if flags.contains(MapFlags::MAP_GROWSDOWN) {
         return err(Errno::EINVAL);

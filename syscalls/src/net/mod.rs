@@ -23,7 +23,7 @@ use crate::arg::{Fd, flag_args};
 flag_args! { MsgFlags: u32 }
 
 /// The socket behind a descriptor; ENOTSOCK for other files.
-fn lookup(task: &CurrentTask, fd: Fd) -> Result<(Arc<File>, Arc<dyn Socket>)> {
+pub(crate) fn lookup(task: &CurrentTask, fd: Fd) -> Result<(Arc<File>, Arc<dyn Socket>)> {
     let file = task.files().get(fd.0)?;
     let socket = file.ops_as::<SocketFile>().ok_or(Errno::ENOTSOCK)?.socket();
     let socket = Arc::clone(socket);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use abi::Errno;
 use abi::fcntl::OpenFlags;
-use abi::socket::{SOCK_TYPE_MASK, SockFlags};
+use abi::socket::{AF_MAX, SOCK_MAX, SOCK_TYPE_MASK, SockFlags};
 use sentry::error::{Result, err};
 use sentry::net::{self, Kind, Owner, Socket, SocketFile};
 use sentry::task::CurrentTask;
@@ -16,8 +16,8 @@ use crate::fd::{install, install_pair};
 
 /// socket(2).
 pub(crate) fn socket(task: &mut CurrentTask, family: u32, kind: u32, protocol: i32) -> Result<Fd> {
-    let (kind, flags) = split(kind)?;
-    let socket = net::create(task, self::family(family)?, kind, protocol)?;
+    let (family, kind, flags) = what(family, kind)?;
+    let socket = net::create(task, family, kind, protocol)?;
     install(task, file(task, socket, flags), flags.contains(SockFlags::SOCK_CLOEXEC))
 }
 
@@ -29,8 +29,8 @@ pub(crate) fn socketpair(
     protocol: i32,
     fds: UserPtr<[i32; 2]>,
 ) -> Result<()> {
-    let (kind, flags) = split(kind)?;
-    let (a, b) = net::pair(task, self::family(family)?, kind, protocol)?;
+    let (family, kind, flags) = what(family, kind)?;
+    let (a, b) = net::pair(task, family, kind, protocol)?;
     let files = [file(task, a, flags), file(task, b, flags)];
     let numbers = install_pair(task, files, flags.contains(SockFlags::SOCK_CLOEXEC))?;
     if let Err(fault) = task.mm().write(fds, &numbers) {
@@ -54,14 +54,13 @@ pub(super) fn file(task: &CurrentTask, socket: Arc<dyn Socket>, flags: SockFlags
     File::new(SocketFile::new(socket), path, open)
 }
 
-fn split(kind: u32) -> Result<(Kind, SockFlags)> {
+/// What is asked for, checked in the order of Linux: the family counts before a type that is valid but that nobody has.
+fn what(family: u32, kind: u32) -> Result<(u16, Kind, SockFlags)> {
     let flags = SockFlags::from_bits(kind & !SOCK_TYPE_MASK).ok_or(Errno::EINVAL)?;
-    Ok((Kind::new(kind & SOCK_TYPE_MASK)?, flags))
-}
-
-fn family(raw: u32) -> Result<u16> {
-    match u16::try_from(raw) {
-        Ok(family @ 0..=45) => Ok(family),
-        _ => err(Errno::EAFNOSUPPORT),
+    let family = u16::try_from(family).ok().filter(|family| *family < AF_MAX).ok_or(Errno::EAFNOSUPPORT)?;
+    let kind = kind & SOCK_TYPE_MASK;
+    if kind < SOCK_MAX && !net::has_family(family) {
+        return err(Errno::EAFNOSUPPORT);
     }
+    Ok((family, Kind::new(kind)?, flags))
 }

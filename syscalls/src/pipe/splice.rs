@@ -6,12 +6,13 @@ use abi::Errno;
 use abi::fcntl::OpenFlags;
 use abi::poll::{POLLIN, POLLOUT};
 use abi::splice::SpliceFlags;
+use abi::stat::FileType;
 use sentry::error::{Result, err};
 use sentry::fs::pipe::{PipeEnd, splice as engine};
 use sentry::io::{IoDst, IoSrc, MAX_RW_COUNT};
 use sentry::task::CurrentTask;
 use sentry::user::UserPtr;
-use sentry::vfs::File;
+use sentry::vfs::{File, anon};
 
 use crate::arg::{Fd, flag_args};
 use crate::file::iovec;
@@ -37,6 +38,10 @@ pub(crate) fn splice(
     let (input, output) = (task.files().get(from.0)?, task.files().get(to.0)?);
     if !input.flags().readable() || !output.flags().writable() {
         return err(Errno::EBADF);
+    }
+    // Before any waiting: a pipe may be empty for ever.
+    if anon::is_inode(&input) || anon::is_inode(&output) || input.kind() == FileType::Directory {
+        return err(Errno::EINVAL);
     }
     let len = len.min(MAX_RW_COUNT);
     let nonblocking = flags.contains(SpliceFlags::SPLICE_F_NONBLOCK);

@@ -72,9 +72,10 @@ impl Watcher for Watch {
     fn event(&self, event: Event, cookie: u32, name: Option<&[u8]>) {
         let mask = self.mask.load(Ordering::SeqCst);
         let Some(inotify) = self.inotify.upgrade() else { return };
-        if self.over.load(Ordering::SeqCst) {
+        if self.over.load(Ordering::SeqCst) || (event & Event::UNLINKED).bits() & mask != 0 {
             return;
         }
+        let event = event - Event::UNLINKED;
         let gone = event.intersects(Event::DELETE_SELF | Event::UNMOUNT);
         if event.bits() & mask & InotifyMask::IN_ALL_EVENTS.bits() != 0 || event.contains(Event::UNMOUNT) {
             let name = name.map(<[u8]>::to_vec).unwrap_or_default();

@@ -10,7 +10,7 @@ pub mod splice;
 
 use std::any::Any;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use abi::Errno;
 use abi::fcntl::OpenFlags;
@@ -29,7 +29,9 @@ use crate::vfs::{File, FileOps};
 /// What a pipe holds unless F_SETPIPE_SZ says otherwise.
 pub const DEFAULT_CAPACITY: usize = 65536;
 /// The most F_SETPIPE_SZ gives without CAP_SYS_RESOURCE (/proc/sys/fs/pipe-max-size).
-pub const MAX_CAPACITY: usize = 1 << 20;
+static MAX_CAPACITY: AtomicUsize = AtomicUsize::new(1 << 20);
+/// The most it gives at all.
+const CAPACITY_LIMIT: usize = 1 << 31;
 
 /// ioctl_tty(2): how many bytes can be read.
 const FIONREAD: u32 = 0x541b;
@@ -99,12 +101,9 @@ impl Pipe {
 
     /// F_SETPIPE_SZ: the size is rounded up to a power of two of pages; EBUSY if the content does not fit.
     pub fn set_capacity(&self, size: usize, privileged: bool) -> Result<usize> {
-        if size > 1 << 31 {
-            return err(Errno::EINVAL);
-        }
-        let size = size.max(PIPE_BUF).next_power_of_two();
+        let size = rounded(size)?;
         let mut ring = self.ring.lock();
-        if size > MAX_CAPACITY && size > ring.capacity() && !privileged {
+        if size > max_capacity() && size > ring.capacity() && !privileged {
             return err(Errno::EPERM);
         }
         if size < ring.len() {
@@ -115,6 +114,23 @@ impl Pipe {
         self.queue.notify(POLLOUT | POLLWRNORM);
         Ok(size)
     }
+}
+
+/// What F_SETPIPE_SZ gives to everybody (/proc/sys/fs/pipe-max-size).
+#[must_use]
+pub fn max_capacity() -> usize {
+    MAX_CAPACITY.load(Ordering::Relaxed)
+}
+
+/// Changes that, rounded as sizes of pipes are.
+pub fn set_max_capacity(size: usize) -> Result<()> {
+    MAX_CAPACITY.store(rounded(size)?, Ordering::Relaxed);
+    Ok(())
+}
+
+/// The next power of two of pages.
+fn rounded(size: usize) -> Result<usize> {
+    if size > CAPACITY_LIMIT { err(Errno::EINVAL) } else { Ok(size.max(PIPE_BUF).next_power_of_two()) }
 }
 
 impl PipeEnd {

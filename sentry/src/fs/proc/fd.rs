@@ -112,6 +112,10 @@ impl Inode for FdLink {
     fn follow(&self, task: &CurrentTask) -> Result<Option<Path>> {
         self.path(task).map(Some)
     }
+
+    fn mountable(&self) -> bool {
+        false
+    }
 }
 
 fn info(file: &File, close_on_exec: bool) -> Vec<u8> {

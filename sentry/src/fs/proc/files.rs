@@ -6,18 +6,20 @@ use abi::Errno;
 use abi::capability::Cap;
 use abi::resource::{RLIM_INFINITY, Resource};
 
+use super::mounts;
 use super::process::{Entry, Kind, Subject};
 use crate::error::{Result, err};
 use crate::task::CurrentTask;
 use crate::task::user_ns::{Extent, IdKind, IdMap};
+use crate::vfs::MountNamespace;
 
 pub(super) const ENTRIES: &[Entry] = &[
     Entry { name: "cwd", kind: Kind::Link(|task| Some(task.fs()?.cwd())) },
     Entry { name: "root", kind: Kind::Link(|task| Some(task.fs()?.root())) },
     Entry { name: "exe", kind: Kind::Link(|task| task.group().exe()) },
     Entry { name: "limits", kind: Kind::Text(limits) },
-    Entry { name: "mounts", kind: Kind::Text(mounts) },
-    Entry { name: "mountinfo", kind: Kind::Text(mountinfo) },
+    Entry { name: "mounts", kind: Kind::Special(|dir, index| mounts::new(dir, index, MountNamespace::mounts_text)) },
+    Entry { name: "mountinfo", kind: Kind::Special(|dir, index| mounts::new(dir, index, MountNamespace::mountinfo)) },
     Entry { name: "mountstats", kind: Kind::Private(mountstats) },
     Entry { name: "cgroup", kind: Kind::Text(|_, _| Ok(b"0::/\n".to_vec())) },
     Entry { name: "io", kind: Kind::Private(io) },
@@ -74,16 +76,6 @@ fn limits(subject: &Subject, _: &CurrentTask) -> Result<Vec<u8>> {
         let _ = if unit.is_empty() { writeln!(out) } else { writeln!(out, "{unit:<10}") };
     }
     Ok(out.into_bytes())
-}
-
-fn mounts(subject: &Subject, _: &CurrentTask) -> Result<Vec<u8>> {
-    let fs = subject.task.fs().ok_or(Errno::EINVAL)?;
-    Ok(fs.namespace().mounts_text(&fs.root()))
-}
-
-fn mountinfo(subject: &Subject, _: &CurrentTask) -> Result<Vec<u8>> {
-    let fs = subject.task.fs().ok_or(Errno::EINVAL)?;
-    Ok(fs.namespace().mountinfo(&fs.root()))
 }
 
 fn mountstats(subject: &Subject, _: &CurrentTask) -> Result<Vec<u8>> {

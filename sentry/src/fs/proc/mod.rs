@@ -11,6 +11,7 @@ mod ids;
 mod links;
 mod mem;
 mod memory;
+mod mounts;
 mod net;
 mod ns;
 mod process;

@@ -79,9 +79,9 @@ const PROCESS_ONLY: &[Entry] =
 /// `/proc/PID` or `/proc/PID/task/TID`.
 #[derive(Debug)]
 pub(super) struct ProcessDir {
-    meta: Meta,
-    subject: Subject,
-    number: i32,
+    pub(super) meta: Meta,
+    pub(super) subject: Subject,
+    pub(super) number: i32,
 }
 
 impl ProcessDir {

@@ -9,6 +9,7 @@ use sync::Mutex;
 
 use super::sys_net;
 use crate::error::err;
+use crate::fs::pipe;
 use crate::fs::pseudo::Tree;
 use crate::fs::pseudo::dir::StaticDir;
 use crate::fs::pseudo::text::TextFile;
@@ -25,7 +26,6 @@ const FIXED: &[(&str, &str, &str)] = &[
     ("fs", "file-nr", "0\t0\t9223372036854775807\n"),
     ("fs", "inode-nr", "0\t0\n"),
     ("fs", "dentry-state", "0\t0\t45\t0\t0\t0\n"),
-    ("fs", "pipe-max-size", "1048576\n"),
     ("fs", "pipe-user-pages-soft", "16384\n"),
     ("fs", "pipe-user-pages-hard", "0\n"),
     ("fs", "protected_hardlinks", "1\n"),
@@ -185,6 +185,7 @@ pub(super) fn directory(tree: &Arc<Tree>, _: &Arc<Kernel>) -> Arc<dyn Inode> {
     root.add("kernel/random/boot_id", uuid_file(tree, true));
     root.add("kernel/random/uuid", uuid_file(tree, false));
     root.add("vm/drop_caches", drop_caches(tree));
+    root.add("fs/pipe-max-size", pipe_max_size(tree));
     root.add("kernel/pid_max", TextFile::fixed(tree, "4194304\n"));
     root.add(
         "kernel/ns_last_pid",
@@ -251,6 +252,7 @@ fn intern(name: &str) -> &'static str {
     let tables = tables.chain(NEXT_IDS.iter().map(|(name, _)| *name));
     let own = [
         "drop_caches",
+        "pipe-max-size",
         "sem",
         "hostname",
         "domainname",
@@ -292,6 +294,18 @@ fn drop_caches(tree: &Tree) -> Arc<dyn Inode> {
         Some(Arc::new(|_: &CurrentTask, bytes: &[u8]| match bytes.trim_ascii() {
             b"1" | b"2" | b"3" | b"4" => Ok(()),
             _ => err(Errno::EINVAL),
+        })),
+    )
+}
+
+/// How large pipes may be made without privilege.
+fn pipe_max_size(tree: &Tree) -> Arc<dyn Inode> {
+    TextFile::with(
+        tree.meta(S_IFREG | 0o644, 1),
+        Arc::new(|_: &CurrentTask| Ok(format!("{}\n", pipe::max_capacity()).into_bytes())),
+        Some(Arc::new(|_: &CurrentTask, bytes: &[u8]| {
+            let text = std::str::from_utf8(bytes).map_err(|_| Errno::EINVAL)?;
+            pipe::set_max_capacity(text.trim_ascii().parse().map_err(|_| Errno::EINVAL)?)
         })),
     )
 }

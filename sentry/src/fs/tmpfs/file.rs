@@ -31,6 +31,12 @@ pub trait HasContent: Any + Debug + Send + Sync {
         Ok(())
     }
 
+    /// Asked before fallocate(2) with `mode` changes them.
+    fn check_allocate(&self, mode: u32, offset: u64, len: u64) -> Result<()> {
+        let _ = (mode, offset, len);
+        Ok(())
+    }
+
     /// Asked before a shared mapping that may be written is made.
     fn allow_shared_write(&self) -> Result<()> {
         Ok(())
@@ -102,7 +108,7 @@ impl<T: HasContent> FileOps for ContentFile<T> {
     }
 
     fn allocate(&self, _: &File, mode: u32, offset: u64, len: u64) -> Result<()> {
-        self.0.content().allocate(mode, offset, len, |at, len| self.0.check_write(at, len))?;
+        self.0.content().allocate(mode, offset, len, |at, len| self.0.check_allocate(mode, at, len))?;
         self.0.modified();
         Ok(())
     }

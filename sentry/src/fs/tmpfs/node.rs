@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use abi::Errno;
-use abi::fcntl::{OpenFlags, Seals};
+use abi::fcntl::{FallocateMode, OpenFlags, Seals};
 use abi::stat::{FileType, S_IALLUGO, S_IFDIR, S_IXUGO};
 use host::mem::HostSlice;
 use sync::{Mutex, RwLock};
@@ -168,6 +168,17 @@ impl HasContent for Node {
 
     fn check_write(&self, offset: u64, len: u64) -> Result<()> {
         crate::fs::memfd::check_write(self.seals(), self.content().size(), offset, len)
+    }
+
+    // Seals against writing forbid holes; room may be made for as long as the file may grow.
+    fn check_allocate(&self, mode: u32, offset: u64, len: u64) -> Result<()> {
+        let hole = FallocateMode::from_bits_retain(mode).contains(FallocateMode::FALLOC_FL_PUNCH_HOLE);
+        let (seals, size) = (self.seals(), self.content().size());
+        if hole {
+            crate::fs::memfd::check_write(seals - Seals::F_SEAL_GROW, size, offset, len)
+        } else {
+            crate::fs::memfd::check_write(seals & Seals::F_SEAL_GROW, size, offset, len)
+        }
     }
 
     fn allow_shared_write(&self) -> Result<()> {

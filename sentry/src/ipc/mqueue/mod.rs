@@ -32,7 +32,7 @@ use crate::vfs::{Access, Attr, Caching, File, FileSystem, Inode, anon, attr};
 
 pub(crate) use node::MqFile;
 use node::{MqNode, Root};
-pub use notify::Notice;
+pub use notify::{Cookie, Notice};
 
 /// The queues of an IPC namespace.
 #[derive(Debug)]

@@ -127,14 +127,18 @@ impl Queue {
                 None => state.notice.take_if(|notice| notice.is_of(task.group())),
             }
         };
-        drop(old);
+        if let Some(old) = old {
+            old.taken_back();
+        }
         Ok(())
     }
 
     /// A process closes a descriptor of the queue: its registration goes.
     pub(super) fn forget(&self, group: &crate::task::ThreadGroup) {
         let old = self.state.lock().notice.take_if(|notice| notice.is_of(group));
-        drop(old);
+        if let Some(old) = old {
+            old.taken_back();
+        }
     }
 
     /// What reading a queue's file says.

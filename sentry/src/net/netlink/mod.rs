@@ -192,6 +192,19 @@ impl NetlinkSocket {
         self.queue.notify(POLLIN | POLLRDNORM);
     }
 
+    /// Whether a message of that length fits.
+    #[must_use]
+    pub fn has_room(&self, len: usize) -> bool {
+        self.state.lock().bytes + len <= self.options.receive_buffer()
+    }
+
+    /// A message that the kernel sends by itself and that is no netlink message (mq_notify). It is lost if too much waits.
+    pub fn post(&self, bytes: Vec<u8>) {
+        if self.state.lock().bytes <= MAX_WAITING {
+            self.deliver(vec![bytes], 0);
+        }
+    }
+
     fn has(&self, option: i32) -> bool {
         self.flags.load(Ordering::Relaxed) >> option & 1 != 0
     }

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, OnceLock, Weak};
 
 use abi::fcntl::OpenFlags;
+use abi::poll::{POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM};
 use abi::siginfo::{POLL_MSG, SI_USER, SigInfo};
 use abi::signal::Signal;
 use sync::{WaitId, Wake};
@@ -70,7 +71,15 @@ impl File {
         let mut signals = self.signals.lock();
         if signals.listening.is_none() {
             let wake = Arc::new(AsyncWake(Arc::downgrade(self)));
-            signals.listening = Some(queue.register(u32::MAX, wake));
+            // An end of a pipe hears nothing of the other direction.
+            let mut events = u32::MAX;
+            if !self.flags().readable() {
+                events &= !(POLLIN | POLLRDNORM);
+            }
+            if !self.flags().writable() {
+                events &= !(POLLOUT | POLLWRNORM);
+            }
+            signals.listening = Some(queue.register(events, wake));
         }
     }
 

@@ -106,7 +106,7 @@ impl MountNamespace {
         if is_below(&at.mount, &from.mount) {
             return err(Errno::ELOOP);
         }
-        if at.dentry.is_unlinked() {
+        if at.dentry.is_unlinked() || !at.dentry.inode().mountable() {
             return err(Errno::ENOENT);
         }
         detach(&from.mount);
@@ -203,7 +203,7 @@ impl MountNamespace {
     fn graft(self: &Arc<Self>, mount: &Arc<Mount>, at: Path) -> Result<()> {
         let at = at.through_mounts();
         self.check_ours(&at.mount)?;
-        if at.dentry.is_unlinked() {
+        if at.dentry.is_unlinked() || !at.dentry.inode().mountable() {
             return err(Errno::ENOENT);
         }
         if at.is_dir() != mount.root.is_dir() {
