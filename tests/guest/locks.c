@@ -174,3 +174,30 @@ TEST(a_signal_interrupts_the_wait) {
     CHECK_OK(kill(pid, SIGUSR1));
     check_wait(pid);
 }
+
+/* Threads that open the file and append to it under a lock: what one has written the next sees, whoever looks it up. */
+static void *append_under_lock(void *count) {
+    char block[512];
+    memset(block, 'x', sizeof block);
+    struct flock lock = {.l_whence = SEEK_SET, .l_len = 1};
+    for (int i = 0; i < *(int *)count; i++) {
+        int fd = CHECK_OK(open("appended", O_RDWR));
+        lock.l_type = F_WRLCK;
+        CHECK_OK(fcntl(fd, F_OFD_SETLKW, &lock));
+        CHECK_OK(lseek(fd, 0, SEEK_END));
+        CHECK_EQ(write(fd, block, sizeof block), (ssize_t)sizeof block);
+        close(fd);
+    }
+    return NULL;
+}
+
+TEST(appends_under_a_lock_are_all_there) {
+    check_scratch();
+    int fd = CHECK_OK(open("appended", O_RDWR | O_CREAT, 0600)), count = 50;
+    pthread_t threads[6];
+    for (int i = 0; i < 6; i++)
+        CHECK_ZERO(pthread_create(&threads[i], NULL, append_under_lock, &count));
+    for (int i = 0; i < 6; i++)
+        CHECK_ZERO(pthread_join(threads[i], NULL));
+    CHECK_EQ(lseek(fd, 0, SEEK_END), 6 * 50 * 512);
+}

@@ -70,9 +70,10 @@ impl Attributes {
         self.known.lock().stat
     }
 
-    /// A lookup told these.
+    /// A lookup told these. It may have been answered before a change of ours that is known by now, so sizes and times
+    /// count only for a file that we have not changed at all.
     pub(super) fn confirm(&self, stat: Stat) {
-        self.store(stat, self.changes.load(Ordering::Acquire));
+        *self.known.lock() = Known { stat, as_of: 0 };
         self.confirmed.store(moment(), Ordering::Release);
     }
 
