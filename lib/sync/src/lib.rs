@@ -16,5 +16,5 @@ mod wait_queue;
 
 pub use level::Level;
 pub use mutex::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
-pub use parker::Parker;
+pub use parker::{Parker, hold_wakes, release_wakes};
 pub use wait_queue::{WaitId, WaitQueue, Wake};

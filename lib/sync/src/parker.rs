@@ -1,5 +1,9 @@
 //! Puts one thread to sleep until somebody wakes it.
+//!
+//! Who wakes a thread often holds locks that this one takes first thing. So a thread can hold back its wake-ups for the
+//! short time until it has let go of them.
 
+use std::cell::Cell;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::Thread;
@@ -29,6 +33,7 @@ impl Parker {
     /// thread that called `reset` first may call it.
     pub fn park(&self, deadline: Option<Instant>) -> bool {
         let _ = self.thread.get_or_init(std::thread::current);
+        HELD.with(Held::let_go);
         loop {
             if self.woken.swap(false, Ordering::SeqCst) {
                 return true;
@@ -43,11 +48,51 @@ impl Parker {
         }
     }
 
-    /// Wakes the thread, or makes its next `park` return at once.
+    /// Wakes the thread, or makes its next `park` return at once. See [`hold_wakes`].
     pub fn wake(&self) {
         if !self.woken.swap(true, Ordering::SeqCst)
             && let Some(thread) = self.thread.get()
         {
+            HELD.with(|held| held.wake(thread));
+        }
+    }
+}
+
+/// What the calling thread wakes from now on wakes up at [`release_wakes`], or when the caller parks or wakes another. It
+/// must not block otherwise meanwhile.
+pub fn hold_wakes() {
+    HELD.with(|held| held.holds.set(true));
+}
+
+/// Ends what [`hold_wakes`] began.
+pub fn release_wakes() {
+    HELD.with(|held| {
+        held.holds.set(false);
+        held.let_go();
+    });
+}
+
+/// A wake-up that a thread holds back.
+struct Held {
+    holds: Cell<bool>,
+    thread: Cell<Option<Thread>>,
+}
+
+thread_local! {
+    static HELD: Held = const { Held { holds: Cell::new(false), thread: Cell::new(None) } };
+}
+
+impl Held {
+    fn wake(&self, thread: &Thread) {
+        if !self.holds.get() {
+            thread.unpark();
+        } else if let Some(earlier) = self.thread.replace(Some(thread.clone())) {
+            earlier.unpark();
+        }
+    }
+
+    fn let_go(&self) {
+        if let Some(thread) = self.thread.take() {
             thread.unpark();
         }
     }
@@ -55,7 +100,8 @@ impl Parker {
 
 #[cfg(test)]
 mod tests {
-    use super::Parker;
+    use super::{Parker, hold_wakes, release_wakes};
+    use std::sync::Arc;
     use std::time::Instant;
 
     #[test]
@@ -64,6 +110,30 @@ mod tests {
         parker.reset();
         parker.wake();
         assert!(parker.park(None));
+    }
+
+    #[test]
+    fn held_wakes_come_with_the_release_or_the_next_sleep() {
+        let (ours, other) = (Arc::new(Parker::new()), Arc::new(Parker::new()));
+        let echo = {
+            let (ours, other) = (Arc::clone(&ours), Arc::clone(&other));
+            std::thread::spawn(move || {
+                for _ in 0..100 {
+                    other.park(None);
+                    ours.wake();
+                }
+            })
+        };
+        for turn in 0..100 {
+            hold_wakes();
+            other.wake();
+            if turn % 2 == 0 {
+                release_wakes();
+            }
+            assert!(ours.park(None));
+            release_wakes();
+        }
+        assert!(echo.join().is_ok());
     }
 
     #[test]

@@ -4,6 +4,9 @@
 
 use abi::siginfo::{SEGV_MAPERR, SigInfo};
 use abi::signal::Signal;
+use abi::syscall_nr::{
+    SYS_read, SYS_readv, SYS_recvfrom, SYS_recvmsg, SYS_sendmsg, SYS_sendto, SYS_tgkill, SYS_write, SYS_writev,
+};
 use abi::wait::WaitStatus;
 use abi::{Errno, UserAddr};
 use platform::{Access, Event, PlatformError, Resume, SyscallArgs};
@@ -13,6 +16,10 @@ use super::ptrace::Watch;
 use super::signal::Death;
 use super::{CurrentTask, vsyscall};
 use crate::error::SysResult;
+
+/// Calls that wake others with locks held, and then only let go of these: whom they wake wakes up afterwards.
+const ENDS_SOON: [u64; 9] =
+    [SYS_read, SYS_write, SYS_readv, SYS_writev, SYS_sendto, SYS_recvfrom, SYS_sendmsg, SYS_recvmsg, SYS_tgkill];
 
 /// What a task does next. A checkpoint finds every task in one of these.
 #[derive(Clone, Copy, Debug)]
@@ -121,7 +128,14 @@ impl CurrentTask {
             let call = self.watched_call(&args);
             return if self.exit.is_some() { RunState::Exit } else { RunState::GoOn(call) };
         }
+        let ends_soon = ENDS_SOON.contains(&args.nr);
+        if ends_soon {
+            sync::hold_wakes();
+        }
         let result = self.dispatch(&args);
+        if ends_soon {
+            sync::release_wakes();
+        }
         if self.exit.is_some() { RunState::Exit } else { RunState::GoOn(Some((args, result))) }
     }
 
