@@ -32,8 +32,7 @@ const TABLE_MAIN: u8 = 254;
 const UNICAST: u8 = 1;
 const BY_KERNEL: u8 = 2;
 
-/// Opens the device of the namespace at `path`; `None` if there is nothing but `lo`. The slot of its file is the first.
-/// With
+/// Opens the device of the namespace at `path`; `None` if there is nothing but `lo`. The slot of its file is the first. With
 /// `asks_engine` a socket to the engine's name server follows.
 pub(crate) fn open(path: &Path, asks_engine: bool) -> Result<Option<(LinkSpec, Vec<OwnedFd>)>> {
     let _joined = Joined::network(path)?;
