@@ -60,6 +60,13 @@ pub fn current_cpu() -> u32 {
     u32::try_from(unsafe { libc::sched_getcpu() }).unwrap_or(0)
 }
 
+/// The number of the calling thread.
+#[must_use]
+pub fn current_thread() -> i32 {
+    // SAFETY: no memory is involved.
+    unsafe { libc::gettid() }
+}
+
 /// The CPUs that this process may use, as it was when this was first asked. `None` if there is no choice between several.
 #[must_use]
 pub fn all_cpus() -> Option<CpuMask> {

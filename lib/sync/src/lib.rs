@@ -12,6 +12,7 @@
 mod level;
 mod mutex;
 mod parker;
+mod place;
 mod wait_queue;
 
 pub use level::Level;

@@ -1,49 +1,65 @@
 //! Puts one thread to sleep until somebody wakes it.
 //!
 //! Who wakes a thread often holds locks that this one takes first thing. So a thread can hold back its wake-ups for the
-//! short time until it has let go of them.
+//! short time until it has let go of them. And who wakes a thread often sleeps right after: [`crate::place`] sees to it that
+//! such two share a CPU.
 
-use std::cell::Cell;
-use std::sync::OnceLock;
+use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::Thread;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
+
+use crate::place::{self, Sleeper};
 
 /// One per task thread. A wake-up that comes before [`Parker::park`] is not lost.
 #[derive(Debug, Default)]
 pub struct Parker {
     woken: AtomicBool,
-    thread: OnceLock<Thread>,
+    sleeper: OnceLock<Arc<Sleeper>>,
 }
 
 impl Parker {
     /// A parker that no thread has slept on yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self { woken: AtomicBool::new(false), thread: OnceLock::new() }
+        Self { woken: AtomicBool::new(false), sleeper: OnceLock::new() }
     }
 
     /// Forgets earlier wake-ups. Called before a condition is tested, so that a wake-up after the test is seen.
     pub fn reset(&self) {
-        let _ = self.thread.get_or_init(std::thread::current);
+        let _ = self.sleeper();
         self.woken.store(false, Ordering::SeqCst);
     }
 
     /// Sleeps until [`Self::wake`] was called since [`Self::reset`], or `deadline`. Returns whether it was woken. Only the
     /// thread that called `reset` first may call it.
     pub fn park(&self, deadline: Option<Instant>) -> bool {
-        let _ = self.thread.get_or_init(std::thread::current);
+        let sleeper = self.sleeper();
         HELD.with(Held::let_go);
+        if self.woken.swap(false, Ordering::SeqCst) {
+            return true;
+        }
+        let started = Instant::now();
+        sleeper.lies_down(started);
+        let woken = self.sleep(started, deadline);
+        place::woken_up();
+        woken
+    }
+
+    fn sleep(&self, mut now: Instant, deadline: Option<Instant>) -> bool {
         loop {
-            if self.woken.swap(false, Ordering::SeqCst) {
-                return true;
-            }
             match deadline {
                 None => std::thread::park(),
-                Some(at) => match at.checked_duration_since(Instant::now()) {
-                    Some(left) if !left.is_zero() => std::thread::park_timeout(left),
+                Some(at) => match at.checked_duration_since(now) {
+                    Some(left) if !left.is_zero() => {
+                        std::thread::park_timeout(left);
+                        now = Instant::now();
+                    }
                     _ => return self.woken.swap(false, Ordering::SeqCst),
                 },
+            }
+            if self.woken.swap(false, Ordering::SeqCst) {
+                return true;
             }
         }
     }
@@ -51,10 +67,21 @@ impl Parker {
     /// Wakes the thread, or makes its next `park` return at once. See [`hold_wakes`].
     pub fn wake(&self) {
         if !self.woken.swap(true, Ordering::SeqCst)
-            && let Some(thread) = self.thread.get()
+            && let Some(sleeper) = self.sleeper.get()
         {
-            HELD.with(|held| held.wake(thread));
+            HELD.with(|held| held.wake(sleeper));
         }
+    }
+
+    /// The thread goes on without having slept since it last said so. See [`Sleeper::goes_on`].
+    pub fn goes_on(&self) {
+        if let Some(sleeper) = self.sleeper.get() {
+            sleeper.goes_on();
+        }
+    }
+
+    fn sleeper(&self) -> &Arc<Sleeper> {
+        self.sleeper.get_or_init(|| Arc::new(Sleeper::here()))
     }
 }
 
@@ -75,25 +102,32 @@ pub fn release_wakes() {
 /// A wake-up that a thread holds back.
 struct Held {
     holds: Cell<bool>,
-    thread: Cell<Option<Thread>>,
+    any: Cell<bool>,
+    sleeper: RefCell<Option<Arc<Sleeper>>>,
 }
 
 thread_local! {
-    static HELD: Held = const { Held { holds: Cell::new(false), thread: Cell::new(None) } };
+    static HELD: Held = const { Held { holds: Cell::new(false), any: Cell::new(false), sleeper: RefCell::new(None) } };
 }
 
 impl Held {
-    fn wake(&self, thread: &Thread) {
+    fn wake(&self, sleeper: &Arc<Sleeper>) {
         if !self.holds.get() {
-            thread.unpark();
-        } else if let Some(earlier) = self.thread.replace(Some(thread.clone())) {
-            earlier.unpark();
+            sleeper.wake();
+            return;
+        }
+        let earlier = self.sleeper.replace(Some(Arc::clone(sleeper)));
+        self.any.set(true);
+        if let Some(earlier) = earlier {
+            earlier.wake();
         }
     }
 
     fn let_go(&self) {
-        if let Some(thread) = self.thread.take() {
-            thread.unpark();
+        if self.any.replace(false)
+            && let Some(sleeper) = self.sleeper.take()
+        {
+            sleeper.wake();
         }
     }
 }

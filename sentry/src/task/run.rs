@@ -92,6 +92,7 @@ impl CurrentTask {
         let event = self.context.run(self.mm.address_space(), resume);
         self.task.clocks.resume();
         self.task.attention().leave_app();
+        self.parker().goes_on();
         if self.stepping {
             self.end_step();
         }
