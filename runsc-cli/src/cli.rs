@@ -38,9 +38,9 @@ pub(crate) struct Global {
     /// How application code runs
     #[arg(long, value_enum, default_value_t = Platform::Systrap)]
     pub(crate) platform: Platform,
-    /// Which network the container gets
-    #[arg(long, value_enum, default_value_t = Network::Sandbox)]
-    pub(crate) network: Network,
+    /// Which network the container gets [default: the sandbox's own; the host's if it has no network namespace]
+    #[arg(long, value_enum)]
+    pub(crate) network: Option<Network>,
     /// What stands over the root file system: root:memory, root:dir=DIR or none
     #[arg(long, value_name = "WHAT", default_value = "root:memory")]
     pub(crate) overlay2: String,

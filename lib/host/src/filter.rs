@@ -42,13 +42,12 @@ pub enum Otherwise {
     Report,
 }
 
-/// Makes the program. Calls in `absent` fail with ENOSYS, so that the C library uses older ones whose arguments can be
+/// Makes the program; several rules about a call add up. Calls in `absent` fail with ENOSYS, so that the C library uses older ones whose arguments can be
 /// checked.
 pub fn compile(rules: &[Rule], absent: &[libc::c_long], otherwise: Otherwise) -> io::Result<Vec<Instruction>> {
     let mut leaves = BTreeMap::new();
-    for rule in rules {
-        leaves
-            .insert(rule.call, leaf(rule.call, rule.ways, SeccompAction::Allow, otherwise).map_err(io::Error::other)?);
+    for (call, ways) in merge(rules) {
+        leaves.insert(call, leaf(call, &ways, SeccompAction::Allow, otherwise).map_err(io::Error::other)?);
     }
     for call in absent {
         let enosys = SeccompAction::Errno(libc::ENOSYS.cast_unsigned());
@@ -59,6 +58,16 @@ pub fn compile(rules: &[Rule], absent: &[libc::c_long], otherwise: Otherwise) ->
     let mut program = vec![instruction(LOAD, 0, 0, INSTRUCTION_POINTER), instruction(LOAD, 0, 0, NUMBER)];
     program.extend(tree(&leaves)?);
     Ok(program)
+}
+
+/// The ways of each call, of all rules about it. No way means any, whatever other rules say.
+fn merge(rules: &[Rule]) -> BTreeMap<libc::c_long, Vec<&'static [Arg]>> {
+    let mut calls: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for rule in rules {
+        calls.entry(rule.call).or_default().push(rule.ways);
+    }
+    let any = |ways: &Vec<&[_]>| ways.iter().any(|ways| ways.is_empty());
+    calls.into_iter().map(|(call, ways)| (call, if any(&ways) { Vec::new() } else { ways.concat() })).collect()
 }
 
 const LOAD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS

@@ -22,7 +22,7 @@ pub fn wait_readable(fd: BorrowedFd<'_>) {
     let _ = poll(&mut [PollFd::new(fd, PollFlags::POLLIN)], PollTimeout::NONE);
 }
 
-/// A set of descriptors that one thread waits for; each is armed for one event at a time.
+/// A set of descriptors that one thread waits for: each is armed for one event at a time, or watched all the time.
 #[derive(Debug)]
 pub struct Readiness {
     epoll: OwnedFd,
@@ -42,10 +42,17 @@ impl Readiness {
 
     /// Waits for one of `events` on `fd`, once; told as `token`. EPERM for files that are always ready.
     pub fn arm(&self, fd: BorrowedFd<'_>, events: u32, token: u64) -> io::Result<()> {
+        let events = events | libc::EPOLLONESHOT.cast_unsigned();
         match self.control(libc::EPOLL_CTL_MOD, fd, events, token) {
             Err(e) if e.raw_os_error() == Some(libc::ENOENT) => self.control(libc::EPOLL_CTL_ADD, fd, events, token),
             other => other,
         }
+    }
+
+    /// Tells of everything that happens on `fd` from now on, and of what holds now, as `token`.
+    pub fn watch(&self, fd: BorrowedFd<'_>, token: u64) -> io::Result<()> {
+        let events = libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLPRI | libc::EPOLLET;
+        self.control(libc::EPOLL_CTL_ADD, fd, events.cast_unsigned(), token)
     }
 
     /// Forgets a descriptor.
@@ -71,7 +78,7 @@ impl Readiness {
     }
 
     fn control(&self, op: i32, fd: BorrowedFd<'_>, events: u32, token: u64) -> io::Result<()> {
-        let mut event = libc::epoll_event { events: events | libc::EPOLLONESHOT.cast_unsigned(), u64: token };
+        let mut event = libc::epoll_event { events, u64: token };
         // SAFETY: the event is live for the call; the descriptors are open.
         let result = unsafe { libc::epoll_ctl(self.epoll.as_fd().as_raw_fd(), op, fd.as_raw_fd(), &raw mut event) };
         if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }

@@ -3,8 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use control::spec::Limits;
-use control::spec::PlatformKind;
+use control::spec::{Limits, NetworkKind, PlatformKind};
 use control::wire::Donated;
 use control::{
     ContainerSpec, ContainerStats, ExitStatus, Failure, LinkSpec, ProcessInfo, ProcessSpec, SandboxSpec, SignalTarget,
@@ -39,6 +38,10 @@ pub(super) fn boot(sandbox: &SandboxSpec) -> Result<Arc<dyn Engine>, Failure> {
         memory_total: sandbox.memory_total,
     })
     .map_err(|e| failed("the kernel", &e))?;
+    if sandbox.network == NetworkKind::Host {
+        // Before the filter: it asks the host's kernel over a socket of its own.
+        sentry::net::inet::host::attach(&kernel)?;
+    }
     Ok(Arc::new(Sentry(kernel)))
 }
 

@@ -17,6 +17,7 @@ use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use control::spec::NetworkKind;
 use control::wire::{Donated, WireError};
 use control::{ContainerSpec, Failure, LaunchSpec, LinkSpec, Reply};
 use serde::{Deserialize, Serialize};
@@ -82,7 +83,8 @@ fn build(channel: &Channel) -> Result<Sandbox, Failure> {
     let LaunchSpec { sandbox, container } = launch;
     logging::start(sandbox.log.then_some(sandbox.debug));
     tracing::debug!(id = container.id, "sandbox starts");
-    confine::shut_in().map_err(|e| Failure::other(format!("cannot confine the sandbox: {e:#}")))?;
+    let host_network = sandbox.network == NetworkKind::Host;
+    confine::shut_in(host_network).map_err(|e| Failure::other(format!("cannot confine the sandbox: {e:#}")))?;
     if let Some(terminal) = terminal(&container, &files)? {
         host::tty::set_controlling(&terminal).map_err(|e| failure("cannot take the terminal", &e))?;
     }
@@ -91,7 +93,7 @@ fn build(channel: &Channel) -> Result<Sandbox, Failure> {
     tracing::debug!("shut in");
     let engine = kernel::boot(&sandbox)?;
     tracing::debug!("kernel made");
-    filter::put_on(sandbox.debug).map_err(|e| failure("cannot put on the filter", &e))?;
+    filter::put_on(sandbox.debug, host_network).map_err(|e| failure("cannot put on the filter", &e))?;
     tracing::debug!("filter put on");
     let id = container.id.clone();
     engine.create(container, files)?;

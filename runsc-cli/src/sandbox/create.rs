@@ -83,7 +83,7 @@ pub(crate) fn of_bundle(
     mut files: Vec<(u32, OwnedFd)>,
 ) -> Result<Created> {
     let platform = platform(global.platform)?;
-    let network = network(global.network)?;
+    let network = network(global.network, &bundle.spec);
     let root = Root::new(global.root.as_deref())?;
     if let Some(pod) = pod::of(&bundle.spec) {
         return pod::container(global, &root, pod, id, options, bundle, overlay, files);
@@ -106,7 +106,7 @@ pub(crate) fn of_bundle(
     let directory = cgroups.as_ref().and_then(|made| made.unified.as_ref()).map(AsFd::as_fd);
     let title = bundle.spec.process().as_ref().and_then(|process| process.args().as_deref()).unwrap_or_default();
     // Until it is released a process ends when its gate is dropped.
-    let sandbox = launcher.sandbox(&bundle.spec, title, global.network, directory)?;
+    let sandbox = launcher.sandbox(&bundle.spec, title, network, directory)?;
     let gofer = launcher.gofer(&bundle.spec, directory)?;
     drop(launcher);
     if let Some(made) = &cgroups {
@@ -211,11 +211,15 @@ fn platform(platform: Platform) -> Result<PlatformKind> {
     }
 }
 
-fn network(network: Network) -> Result<NetworkKind> {
+/// Without the flag it is as the configuration says: a container that has no network namespace shares the host's (`docker run
+/// --network host`).
+fn network(network: Option<Network>, spec: &oci_spec::runtime::Spec) -> NetworkKind {
     match network {
-        Network::None => Ok(NetworkKind::None),
-        Network::Sandbox => Ok(NetworkKind::Sandbox),
-        Network::Host => bail!("network host is not available in this version: use --network=none"),
+        Some(Network::None) => NetworkKind::None,
+        Some(Network::Sandbox) => NetworkKind::Sandbox,
+        Some(Network::Host) => NetworkKind::Host,
+        None if has_network(spec) => NetworkKind::Sandbox,
+        None => NetworkKind::Host,
     }
 }
 

@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use anyhow::{Context, Result};
+use control::spec::NetworkKind;
 use host::spawn::{Spawn, Spawned};
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns};
@@ -13,7 +14,6 @@ use nix::unistd::{Pid, getegid, geteuid};
 use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType, Spec};
 
 use crate::channel::Channel;
-use crate::cli::Network;
 use crate::config::namespace;
 use crate::{boot, gofer_process, log};
 
@@ -42,7 +42,7 @@ const TITLE_WORD: usize = 256;
 const TITLE_WORDS: usize = 16;
 
 /// Who the sandbox is on the host where we may choose: nobody.
-const NOBODY: u32 = 65534;
+pub(crate) const NOBODY: u32 = 65534;
 
 impl Launcher {
     /// Prepares, with where the processes write their errors.
@@ -58,26 +58,31 @@ impl Launcher {
         &self,
         spec: &Spec,
         title: &[String],
-        network: Network,
+        network: NetworkKind,
         cgroup: Option<BorrowedFd<'_>>,
     ) -> Result<Waiting> {
+        let privileged = geteuid().is_root();
         let mut namespaces = CloneFlags::CLONE_NEWNS
             | CloneFlags::CLONE_NEWPID
             | CloneFlags::CLONE_NEWIPC
             | CloneFlags::CLONE_NEWUTS
             | CloneFlags::CLONE_NEWUSER;
+        if privileged && network == NetworkKind::Host {
+            // Low ports and raw sockets of the host are for who has the right to in the host's user namespace. The process
+            // keeps that right alone, and becomes nobody by itself.
+            namespaces -= CloneFlags::CLONE_NEWUSER;
+        }
         let wanted = namespace(spec, LinuxNamespaceType::Network);
         let joined = match wanted.and_then(|namespace| namespace.path().as_ref()) {
             Some(path) => Some(Joined::network(path)?),
             None => None,
         };
         // Without a network of the host's to use, an empty namespace takes away what the filter denies anyway.
-        if joined.is_none() && (wanted.is_some() || network != Network::Host) {
+        if joined.is_none() && (wanted.is_some() || network != NetworkKind::Host) {
             namespaces |= CloneFlags::CLONE_NEWNET;
         }
-        let privileged = geteuid().is_root();
         let mut attempt = self.spawn(boot::PROCESS_NAME, title, namespaces, &self.sandbox_errors, cgroup, true);
-        let mut mapped = true;
+        let mut mapped = namespaces.contains(CloneFlags::CLONE_NEWUSER);
         if privileged && attempt.as_ref().is_err_and(user_namespaces_are_off) {
             log::debug(|| "no user namespace for the sandbox: not permitted here".to_owned());
             mapped = false;

@@ -88,6 +88,13 @@ pub trait Socket: Any + Debug + Send + Sync {
     /// The options all sockets have.
     fn options(&self) -> &Options;
 
+    /// Whether [`Self::options`] has that option of SOL_SOCKET, as far as it has it at all; the others go to
+    /// [`Self::getsockopt`] and [`Self::setsockopt`].
+    fn has_option(&self, name: i32) -> bool {
+        let _ = name;
+        true
+    }
+
     /// bind(2).
     fn bind(&self, task: &CurrentTask, addr: &[u8]) -> Result<()>;
 

@@ -29,7 +29,7 @@ pub(crate) fn getsockopt(
         (SOL_SOCKET, SO_DOMAIN) => i32::from(socket.family()).to_ne_bytes().to_vec(),
         (SOL_SOCKET, SO_PROTOCOL) => socket.protocol().to_ne_bytes().to_vec(),
         (SOL_SOCKET, SO_ACCEPTCONN) => i32::from(socket.is_listening()).to_ne_bytes().to_vec(),
-        (SOL_SOCKET, _) => match socket.options().get(name) {
+        (SOL_SOCKET, _) => match socket.options().get(name).filter(|_| socket.has_option(name)) {
             Some(bytes) => bytes,
             None => socket.getsockopt(task, level, name, room)?,
         },
@@ -56,7 +56,8 @@ pub(crate) fn setsockopt(
     };
     let mut bytes = vec![0; len];
     task.mm().read_bytes(value, &mut bytes)?;
-    if level == SOL_SOCKET && socket.options().set(name, &bytes, task.creds().has(Cap::CAP_NET_ADMIN))? {
+    let ours = level == SOL_SOCKET && socket.has_option(name);
+    if ours && socket.options().set(name, &bytes, task.creds().has(Cap::CAP_NET_ADMIN))? {
         socket.options_changed();
         return Ok(());
     }

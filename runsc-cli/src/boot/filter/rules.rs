@@ -119,3 +119,81 @@ pub(super) const RULES: &[Rule] = allow! {
     SYS_getrusage "CPU time used";
     SYS_getcpu "the CPU a thread is on";
 };
+
+/// A socket that never waits.
+const fn kind(kind: i32) -> host::filter::Arg {
+    Is(1, (kind | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK).cast_unsigned())
+}
+
+const fn name(name: i32) -> host::filter::Arg {
+    Is(2, name.cast_unsigned())
+}
+
+/// Options of `setsockopt`, by level.
+macro_rules! options {
+    ($($level:ident: $($name:expr),+;)*) => {
+        &[$($(&[Is(1, libc::$level.cast_unsigned()), name($name)]),+),*]
+    };
+}
+
+const V4: host::filter::Arg = Is(0, libc::AF_INET.cast_unsigned());
+const V6: host::filter::Arg = Is(0, libc::AF_INET6.cast_unsigned());
+const TCP: host::filter::Arg = Is(2, libc::IPPROTO_TCP.cast_unsigned());
+const UDP: host::filter::Arg = Is(2, libc::IPPROTO_UDP.cast_unsigned());
+const ICMP: host::filter::Arg = Is(2, libc::IPPROTO_ICMP.cast_unsigned());
+const ICMPV6: host::filter::Arg = Is(2, libc::IPPROTO_ICMPV6.cast_unsigned());
+const STREAM: host::filter::Arg = kind(libc::SOCK_STREAM);
+const DATAGRAM: host::filter::Arg = kind(libc::SOCK_DGRAM);
+const RAW: host::filter::Arg = kind(libc::SOCK_RAW);
+
+/// What `setsockopt` may set: the kernel's list (`sentry::net::inet::host::SETTABLE`), which a test compares with this.
+const SETTABLE: &[&[host::filter::Arg]] = options! {
+    SOL_SOCKET: libc::SO_REUSEADDR, libc::SO_DONTROUTE, libc::SO_BROADCAST, libc::SO_SNDBUF, libc::SO_RCVBUF,
+        libc::SO_KEEPALIVE, libc::SO_OOBINLINE, libc::SO_NO_CHECK, libc::SO_PRIORITY, libc::SO_LINGER, libc::SO_REUSEPORT,
+        libc::SO_RCVLOWAT, libc::SO_BINDTODEVICE, libc::SO_TIMESTAMP, libc::SO_TIMESTAMPNS, libc::SO_RXQ_OVFL,
+        libc::SO_PEEK_OFF, libc::SO_SELECT_ERR_QUEUE, libc::SO_MAX_PACING_RATE, libc::SO_INCOMING_CPU,
+        libc::SO_BINDTOIFINDEX, 63, 64; // SO_TIMESTAMP_NEW, SO_TIMESTAMPNS_NEW
+    IPPROTO_IP: libc::IP_TOS, libc::IP_TTL, libc::IP_HDRINCL, libc::IP_PKTINFO, libc::IP_MTU_DISCOVER, libc::IP_RECVERR,
+        libc::IP_RECVTTL, libc::IP_RECVTOS, libc::IP_FREEBIND, libc::IP_RECVORIGDSTADDR, libc::IP_MINTTL,
+        libc::IP_NODEFRAG, libc::IP_CHECKSUM, libc::IP_BIND_ADDRESS_NO_PORT, libc::IP_MULTICAST_IF,
+        libc::IP_MULTICAST_TTL, libc::IP_MULTICAST_LOOP, libc::IP_ADD_MEMBERSHIP, libc::IP_DROP_MEMBERSHIP,
+        libc::IP_ADD_SOURCE_MEMBERSHIP, libc::IP_DROP_SOURCE_MEMBERSHIP, 42, 45, // MCAST_JOIN_GROUP, MCAST_LEAVE_GROUP
+        libc::IP_MULTICAST_ALL, libc::IP_UNICAST_IF, 51; // IP_LOCAL_PORT_RANGE
+    IPPROTO_TCP: libc::TCP_NODELAY, libc::TCP_MAXSEG, libc::TCP_CORK, libc::TCP_KEEPIDLE, libc::TCP_KEEPINTVL,
+        libc::TCP_KEEPCNT, libc::TCP_SYNCNT, libc::TCP_LINGER2, libc::TCP_DEFER_ACCEPT, libc::TCP_WINDOW_CLAMP,
+        libc::TCP_QUICKACK, libc::TCP_CONGESTION, libc::TCP_USER_TIMEOUT, libc::TCP_FASTOPEN, libc::TCP_TIMESTAMP, 25,
+        30, 36; // TCP_NOTSENT_LOWAT, TCP_FASTOPEN_CONNECT, TCP_INQ
+    IPPROTO_UDP: 1, libc::UDP_SEGMENT, libc::UDP_GRO; // UDP_CORK
+    IPPROTO_IPV6: 7, libc::IPV6_UNICAST_HOPS, libc::IPV6_MULTICAST_IF, libc::IPV6_MULTICAST_HOPS, // IPV6_CHECKSUM
+        libc::IPV6_MULTICAST_LOOP, libc::IPV6_ADD_MEMBERSHIP, libc::IPV6_DROP_MEMBERSHIP, libc::IPV6_MTU_DISCOVER,
+        libc::IPV6_MTU, libc::IPV6_RECVERR, libc::IPV6_V6ONLY, 29, 42, 45, libc::IPV6_RECVPKTINFO, libc::IPV6_PKTINFO,
+        libc::IPV6_RECVHOPLIMIT, libc::IPV6_HOPLIMIT, libc::IPV6_DONTFRAG, libc::IPV6_RECVTCLASS, libc::IPV6_TCLASS,
+        libc::IPV6_AUTOFLOWLABEL, 76, libc::IPV6_FREEBIND; // IPV6_MULTICAST_ALL, MCAST_*, IPV6_UNICAST_IF
+    IPPROTO_ICMPV6: 1; // ICMP6_FILTER
+    SOL_RAW: 1; // ICMP_FILTER
+};
+
+/// What `--network=host` adds.
+pub(super) const HOST_NETWORK: &[&[Rule]] = &[HOST_CALLS, &[HOST_OPTIONS]];
+
+/// Sockets of AF_INET and AF_INET6. Who may bind to low ports or send raw packets is decided by
+/// the application's capabilities, in the kernel.
+const HOST_CALLS: &[Rule] = allow! {
+    SYS_socket "an application's Internet socket"
+        [V4, STREAM, TCP] [V6, STREAM, TCP] [V4, DATAGRAM, UDP] [V6, DATAGRAM, UDP] [V4, DATAGRAM, ICMP]
+        [V6, DATAGRAM, ICMPV6] [V4, RAW] [V6, RAW];
+    SYS_bind "an application's bind";
+    SYS_connect "an application's connect";
+    SYS_listen "an application's listen";
+    SYS_getsockname "an application's getsockname";
+    SYS_getpeername "an application's getpeername";
+    SYS_getsockopt "an application's getsockopt"
+        [Is(1, libc::SOL_SOCKET.cast_unsigned())] [Is(1, libc::IPPROTO_IP.cast_unsigned())]
+        [Is(1, libc::IPPROTO_TCP.cast_unsigned())] [Is(1, libc::IPPROTO_UDP.cast_unsigned())]
+        [Is(1, libc::IPPROTO_IPV6.cast_unsigned())] [Is(1, libc::IPPROTO_ICMPV6.cast_unsigned())]
+        [Is(1, libc::SOL_RAW.cast_unsigned())];
+    SYS_ioctl "the mark of urgent data, how much was not sent yet"
+        [Is(1, abi::ioctl::SIOCATMARK)] [Is(1, abi::ioctl::TIOCOUTQ)];
+};
+
+const HOST_OPTIONS: Rule = Rule { call: libc::SYS_setsockopt, ways: SETTABLE, why: "an application's setsockopt" };

@@ -3,11 +3,10 @@
 //! The descriptor's flags and position belong to whoever shares it with us: neither is changed, reads and writes happen at
 //! its own position, and waiting is done by [`poller`], one thread for all.
 
-mod poller;
+pub(crate) mod poller;
 
 use std::any::Any;
-use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Weak};
 
 use abi::fcntl::OpenFlags;
@@ -17,6 +16,7 @@ use abi::{Errno, UserAddr};
 use host::readiness::{self, nowait};
 use sync::WaitQueue;
 
+use self::poller::Watched;
 use crate::error::{Result, SysResult, err};
 use crate::io::{IoDst, IoSrc};
 use crate::task::CurrentTask;
@@ -43,12 +43,11 @@ pub fn open(fd: OwnedFd) -> Result<Arc<File>> {
         FileType::Socket => format!("socket:[{}]", stat.st_ino),
         _ => format!("host:[{}]", stat.st_ino),
     };
-    static NEXT: AtomicU64 = AtomicU64::new(1);
     let ops = Arc::new_cyclic(|this| HostFd {
         this: this.clone(),
         fd,
         kind,
-        token: NEXT.fetch_add(1, Ordering::Relaxed),
+        token: poller::token(),
         queue: WaitQueue::new(),
     });
     let keep = OpenFlags::O_ACCMODE | OpenFlags::O_APPEND;
@@ -65,8 +64,18 @@ impl HostFd {
     /// Asks to be told when one of `events` holds.
     fn arm(&self, events: u32) {
         if let Some(this) = self.this.upgrade() {
-            poller::arm(&this, events);
+            poller::arm(&(this as Arc<dyn Watched>), self.token, events);
         }
+    }
+}
+
+impl Watched for HostFd {
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    fn queue(&self) -> &WaitQueue {
+        &self.queue
     }
 }
 

@@ -3,20 +3,33 @@
 //! Lock: `Leaf` over the table of who waits.
 
 use std::collections::HashMap;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::thread;
 
+use abi::poll::{POLLIN, POLLOUT};
 use host::readiness::Readiness;
-use sync::Mutex;
+use sync::{Mutex, WaitQueue};
 
-use super::HostFd;
 use crate::lock_order::Leaf;
+
+/// A file on a descriptor of the host.
+pub(crate) trait Watched: Send + Sync {
+    /// The descriptor.
+    fn descriptor(&self) -> BorrowedFd<'_>;
+
+    /// Where what happens is told.
+    fn queue(&self) -> &WaitQueue;
+}
 
 struct Poller {
     set: Readiness,
-    files: Mutex<HashMap<u64, Weak<HostFd>>, Leaf>,
+    files: Mutex<HashMap<u64, Weak<dyn Watched>>, Leaf>,
 }
+
+static NEXT: AtomicU64 = AtomicU64::new(1);
 
 static POLLER: OnceLock<Option<Arc<Poller>>> = OnceLock::new();
 
@@ -27,19 +40,33 @@ fn start() -> Option<Arc<Poller>> {
     Some(poller)
 }
 
+/// A number by which a file is known here.
+pub(crate) fn token() -> u64 {
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
 /// Tells the file's queue when one of `events` holds, once.
-pub(super) fn arm(file: &Arc<HostFd>, events: u32) {
+pub(crate) fn arm(file: &Arc<dyn Watched>, token: u64, events: u32) {
+    add(file, token, events, |set| set.arm(file.descriptor(), events, token));
+}
+
+/// Tells the file's queue of everything that happens from now on, and of what holds now.
+pub(crate) fn watch(file: &Arc<dyn Watched>, token: u64) {
+    add(file, token, POLLIN | POLLOUT, |set| set.watch(file.descriptor(), token));
+}
+
+fn add(file: &Arc<dyn Watched>, token: u64, events: u32, add: impl FnOnce(&Readiness) -> io::Result<()>) {
     if let Some(poller) = POLLER.get_or_init(start) {
-        poller.files.lock().insert(file.token, Arc::downgrade(file));
-        if poller.set.arm(file.fd.as_fd(), events, file.token).is_err() {
+        poller.files.lock().insert(token, Arc::downgrade(file));
+        if add(&poller.set).is_err() {
             // Always ready, as the host says: whoever waits looks again.
-            file.queue.notify(events);
+            file.queue().notify(events);
         }
     }
 }
 
 /// Forgets a file that is being closed.
-pub(super) fn forget(token: u64, fd: BorrowedFd<'_>) {
+pub(crate) fn forget(token: u64, fd: BorrowedFd<'_>) {
     // Does not start the thread only to stop waiting.
     if let Some(Some(poller)) = POLLER.get()
         && poller.files.lock().remove(&token).is_some()
@@ -56,7 +83,7 @@ impl Poller {
             for (token, events) in &found {
                 let file = self.files.lock().get(token).and_then(Weak::upgrade);
                 if let Some(file) = file {
-                    file.queue.notify(*events);
+                    file.queue().notify(*events);
                 }
             }
         }

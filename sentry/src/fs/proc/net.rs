@@ -11,7 +11,7 @@ use crate::fs::pseudo::Tree;
 use crate::fs::pseudo::dir::StaticDir;
 use crate::fs::pseudo::text::TextFile;
 use crate::net::Owner;
-use crate::net::inet::datagram::{DatagramListing, DatagramSocket};
+use crate::net::inet::datagram::{DatagramListing, Protocol};
 use crate::net::inet::device::{SCOPE_HOST, SCOPE_LINK};
 use crate::net::inet::route::{self, TABLE_MAIN};
 use crate::net::inet::stack::NetStack;
@@ -23,24 +23,24 @@ type Show = fn(&NetStack, &mut String) -> std::fmt::Result;
 const FILES: &[(&str, Show)] = &[
     ("arp", |_, out| out.write_str("IP address       HW type     Flags       HW address            Mask     Device\n")),
     ("dev", dev),
-    ("icmp", |net, out| packets(&net.ping.all(), false, out)),
-    ("icmp6", |net, out| packets(&net.ping.all(), true, out)),
+    ("icmp", |net, out| packets(net.datagram_listings(Some(Protocol::Ping)), false, out)),
+    ("icmp6", |net, out| packets(net.datagram_listings(Some(Protocol::Ping)), true, out)),
     ("if_inet6", if_inet6),
     ("igmp", |_, out| out.write_str("Idx\tDevice    : Count Querier\tGroup    Users Timer\tReporter\n")),
     ("ipv6_route", ipv6_route),
     ("netlink", netlink),
     ("packet", |_, out| out.write_str("sk               RefCnt Type Proto  Iface R Rmem   User   Inode\n")),
     ("protocols", protocols),
-    ("raw", |net, out| packets(&net.raw.all(), false, out)),
-    ("raw6", |net, out| packets(&net.raw.all(), true, out)),
+    ("raw", |net, out| packets(net.datagram_listings(None), false, out)),
+    ("raw6", |net, out| packets(net.datagram_listings(None), true, out)),
     ("route", route_table),
     ("snmp", snmp),
     ("sockstat", sockstat),
     ("sockstat6", sockstat6),
     ("tcp", |net, out| tcp(net, false, out)),
     ("tcp6", |net, out| tcp(net, true, out)),
-    ("udp", |net, out| packets(&net.udp.all(), false, out)),
-    ("udp6", |net, out| packets(&net.udp.all(), true, out)),
+    ("udp", |net, out| packets(net.datagram_listings(Some(Protocol::Udp)), false, out)),
+    ("udp6", |net, out| packets(net.datagram_listings(Some(Protocol::Udp)), true, out)),
     ("unix", unix),
 ];
 
@@ -92,7 +92,7 @@ fn tcp(net: &NetStack, v6: bool, out: &mut String) -> std::fmt::Result {
     } else {
         writeln!(out, "{head:<149}")?
     };
-    let mut lines: Vec<_> = net.tcp.all().iter().map(|socket| socket.listing()).filter(|one| one.v6 == v6).collect();
+    let mut lines: Vec<_> = net.tcp_listings().into_iter().filter(|one| one.v6 == v6).collect();
     // Listeners first.
     lines.sort_by_key(|one| (one.state != 10, one.local.port(), one.owner.ino));
     let mut number = 0;
@@ -133,7 +133,7 @@ fn tcp(net: &NetStack, v6: bool, out: &mut String) -> std::fmt::Result {
 }
 
 /// UDP, ping and raw sockets.
-fn packets(sockets: &[Arc<DatagramSocket>], v6: bool, out: &mut String) -> std::fmt::Result {
+fn packets(mut lines: Vec<DatagramListing>, v6: bool, out: &mut String) -> std::fmt::Result {
     let (first, names) = if v6 {
         ("  ", "local_address                         remote_address                       ")
     } else {
@@ -146,8 +146,7 @@ fn packets(sockets: &[Arc<DatagramSocket>], v6: bool, out: &mut String) -> std::
     } else {
         writeln!(out, "{head:<127}")?
     };
-    let mut lines: Vec<DatagramListing> =
-        sockets.iter().map(|socket| socket.listing()).filter(|one| one.v6 == v6).collect();
+    lines.retain(|one| one.v6 == v6);
     lines.sort_by_key(|one| (one.local.port(), one.owner.ino));
     for (number, one) in lines.iter().enumerate() {
         let (local, remote) = (hex(one.local, v6), hex(one.remote, v6));
@@ -302,7 +301,7 @@ fn protocols(_: &NetStack, out: &mut String) -> std::fmt::Result {
 fn snmp(net: &NetStack, out: &mut String) -> std::fmt::Result {
     let get = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
     let counters = &net.counters;
-    let established = net.tcp.all().iter().filter(|socket| matches!(socket.listing().state, 1 | 8)).count();
+    let established = net.tcp_listings().iter().filter(|one| matches!(one.state, 1 | 8)).count();
     out.write_str("Ip: Forwarding DefaultTTL InReceives InHdrErrors InAddrErrors ForwDatagrams InUnknownProtos InDiscards InDelivers OutRequests OutDiscards OutNoRoutes ReasmTimeout ReasmReqds ReasmOKs ReasmFails FragOKs FragFails FragCreates OutTransmits\nIp: 2 64 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n")?;
     out.write_str("Icmp: InMsgs InErrors InCsumErrors InDestUnreachs InTimeExcds InParmProbs InSrcQuenchs InRedirects InEchos InEchoReps InTimestamps InTimestampReps InAddrMasks InAddrMaskReps OutMsgs OutErrors OutRateLimitGlobal OutRateLimitHost OutDestUnreachs OutTimeExcds OutParmProbs OutSrcQuenchs OutRedirects OutEchos OutEchoReps OutTimestamps OutTimestampReps OutAddrMasks OutAddrMaskReps\nIcmp: 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n")?;
     writeln!(
@@ -325,22 +324,23 @@ fn snmp(net: &NetStack, out: &mut String) -> std::fmt::Result {
 }
 
 fn sockstat(net: &NetStack, out: &mut String) -> std::fmt::Result {
-    let tcp: Vec<_> = net.tcp.all().iter().map(|socket| socket.listing()).collect();
+    let tcp = net.tcp_listings();
     let inuse = tcp.iter().filter(|one| !one.v6 && one.state != 7).count();
-    let udp = net.udp.all().iter().filter(|socket| !socket.listing().v6).count();
-    let used = tcp.len() + net.udp.all().len() + net.unix.all().len() + net.netlink.all().len();
+    let udp = net.datagram_listings(Some(Protocol::Udp));
+    let used = tcp.len() + udp.len() + net.unix.all().len() + net.netlink.all().len();
     writeln!(
         out,
-        "sockets: used {used}\nTCP: inuse {inuse} orphan 0 tw {} alloc {} mem 0\nUDP: inuse {udp} mem 0\nUDPLITE: inuse 0\nRAW: inuse {}\nFRAG: inuse 0 memory 0",
+        "sockets: used {used}\nTCP: inuse {inuse} orphan 0 tw {} alloc {} mem 0\nUDP: inuse {} mem 0\nUDPLITE: inuse 0\nRAW: inuse {}\nFRAG: inuse 0 memory 0",
         net.time_wait().len(),
         tcp.len(),
-        net.raw.all().len(),
+        udp.iter().filter(|one| !one.v6).count(),
+        net.datagram_listings(None).len(),
     )
 }
 
 fn sockstat6(net: &NetStack, out: &mut String) -> std::fmt::Result {
-    let inuse = net.tcp.all().iter().map(|socket| socket.listing()).filter(|one| one.v6 && one.state != 7).count();
-    let udp = net.udp.all().iter().filter(|socket| socket.listing().v6).count();
+    let inuse = net.tcp_listings().into_iter().filter(|one| one.v6 && one.state != 7).count();
+    let udp = net.datagram_listings(Some(Protocol::Udp)).iter().filter(|one| one.v6).count();
     writeln!(out, "TCP6: inuse {inuse}\nUDP6: inuse {udp}\nUDPLITE6: inuse 0\nRAW6: inuse 0\nFRAG6: inuse 0 memory 0")
 }
 

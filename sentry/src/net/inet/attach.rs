@@ -41,7 +41,9 @@ pub fn attach(kernel: &Kernel, link: &LinkSpec, wire: OwnedFd, name_server: Opti
             protocol: 3,
             metric: route.metric,
         }));
-    });
+        Ok(())
+    })
+    .map_err(|_| Failure::other("the network is the host's"))?;
     let gate = Gate::open(&net, wire, engine, &kernel.clocks);
     net.set_gate(gate.map_err(|e| Failure::other(format!("cannot start the network: {e}")))?);
     if let Some(socket) = name_server {

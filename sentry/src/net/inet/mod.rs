@@ -2,7 +2,7 @@
 //!
 //! A network namespace has a [`stack`]: devices and addresses ([`device`]), routes ([`route`]) and tables of ports
 //! ([`ports`]), and a [`gate`] if packets may leave the sandbox. [`tcp`] are streams, [`datagram`] is all that sends packets. Between sockets of the sandbox no packets are
-//! built: streams are joined in memory, datagrams are handed over.
+//! built: streams are joined in memory, datagrams are handed over. [`host`] is the host's network instead of all that.
 
 pub mod addr;
 pub mod attach;
@@ -10,6 +10,7 @@ mod bind;
 pub mod datagram;
 pub mod device;
 pub mod gate;
+pub mod host;
 pub mod ioctl;
 mod ip_options;
 pub mod ports;
@@ -36,6 +37,9 @@ use crate::task::CurrentTask;
 /// socket(2).
 pub(super) fn create(task: &CurrentTask, family: Family, kind: Kind, protocol: i32) -> Result<Arc<dyn Socket>> {
     let net = NetStack::of(task);
+    if net.host().is_some() {
+        return host::HostSocket::create(task, &net, family, kind, protocol);
+    }
     let number = u8::try_from(protocol).map_err(|_| Errno::EINVAL)?;
     let echo = if family == Family::V4 { IPPROTO_ICMP } else { IPPROTO_ICMPV6 };
     let protocol = match (kind, protocol) {

@@ -7,15 +7,18 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use abi::Errno;
+use abi::socket::{IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_UDP};
 use sync::{Mutex, RwLock};
 
-use super::datagram::DatagramSocket;
+use super::datagram::{DatagramListing, DatagramSocket, Protocol};
 use super::gate::Gate;
+use super::host::HostNet;
 use super::ports::PortTable;
 use super::resolver::Resolver;
 use super::route::{Links, Way};
-use super::tcp::TcpSocket;
-use crate::error::Result;
+use super::tcp::{TcpListing, TcpSocket};
+use crate::error::{Result, err};
 use crate::lock_order::Leaf;
 use crate::net::members::Members;
 use crate::net::netlink::NetlinkSocket;
@@ -46,6 +49,8 @@ pub struct NetStack {
     /// The way out, if there is one.
     gate: OnceLock<Arc<Gate>>,
     resolver: OnceLock<Arc<Resolver>>,
+    /// The host's network, if it is ours.
+    host: OnceLock<Arc<HostNet>>,
     /// Connections that were closed a moment ago.
     pub(super) time_wait: Mutex<super::tcp::time_wait::TimeWait, Leaf>,
 }
@@ -135,6 +140,7 @@ impl NetStack {
             counters: Counters::default(),
             gate: OnceLock::new(),
             resolver: OnceLock::new(),
+            host: OnceLock::new(),
             time_wait: Mutex::default(),
         }
     }
@@ -173,14 +179,63 @@ impl NetStack {
         let _ = self.resolver.set(resolver);
     }
 
+    /// The host's network, if it is ours.
+    #[must_use]
+    pub fn host(&self) -> Option<&Arc<HostNet>> {
+        self.host.get()
+    }
+
+    /// From now on sockets are the host's.
+    pub(super) fn set_host(&self, host: Arc<HostNet>) {
+        let _ = self.host.set(host);
+    }
+
     /// Looks at devices, addresses and routes.
     pub fn with_links<T>(&self, look: impl FnOnce(&Links) -> T) -> T {
+        if let Some(found) = self.host.get().and_then(|host| host.links()) {
+            *self.links.write() = found;
+        }
         look(&self.links.read())
     }
 
-    /// Changes them.
-    pub fn change_links<T>(&self, change: impl FnOnce(&mut Links) -> T) -> T {
+    /// Changes them. Those of the host are not changed from here: EPERM, as for a user without the right to.
+    pub fn change_links<T>(&self, change: impl FnOnce(&mut Links) -> Result<T>) -> Result<T> {
+        if self.host.get().is_some() {
+            return err(Errno::EPERM);
+        }
         change(&mut self.links.write())
+    }
+
+    /// What listings say of TCP sockets.
+    #[must_use]
+    pub fn tcp_listings(&self) -> Vec<TcpListing> {
+        match self.host.get() {
+            Some(host) => host.sockets.all().iter().filter_map(|socket| socket.tcp_listing()).collect(),
+            None => self.tcp.all().iter().map(|socket| socket.listing()).collect(),
+        }
+    }
+
+    /// What listings say of UDP sockets, of ping sockets, or of raw ones (`None`).
+    #[must_use]
+    pub fn datagram_listings(&self, protocol: Option<Protocol>) -> Vec<DatagramListing> {
+        if let Some(host) = self.host.get() {
+            let number = match protocol {
+                Some(Protocol::Udp) => &[Some(IPPROTO_UDP)][..],
+                Some(Protocol::Ping) => &[Some(IPPROTO_ICMP), Some(IPPROTO_ICMPV6)],
+                Some(Protocol::Raw(_)) | None => &[None],
+            };
+            let sockets = host.sockets.all();
+            let listed = |wanted: &Option<i32>| -> Vec<_> {
+                sockets.iter().filter_map(|socket| socket.datagram_listing(*wanted)).collect()
+            };
+            return number.iter().flat_map(listed).collect();
+        }
+        let sockets = match protocol {
+            Some(Protocol::Udp) => self.udp.all(),
+            Some(Protocol::Ping) => self.ping.all(),
+            Some(Protocol::Raw(_)) | None => self.raw.all(),
+        };
+        sockets.iter().map(|socket| socket.listing()).collect()
     }
 
     /// Whether an address is one of the machine's.

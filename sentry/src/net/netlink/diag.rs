@@ -11,6 +11,7 @@ use abi::socket::{AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_UNIX, IPPROTO_TCP
 
 use super::message::{Reply, Request};
 use crate::error::{Result, err};
+use crate::net::inet::datagram::Protocol;
 use crate::net::inet::stack::NetStack;
 use crate::net::owner::Owner;
 
@@ -62,10 +63,8 @@ pub(super) fn answer(net: &NetStack, request: &Request<'_>, reply: &mut Reply) -
 
 fn tcp(net: &NetStack) -> Vec<Found> {
     let mut found: Vec<Found> = net
-        .tcp
-        .all()
-        .iter()
-        .map(|socket| socket.listing())
+        .tcp_listings()
+        .into_iter()
         .map(|one| Found {
             v6: one.v6,
             state: one.state,
@@ -87,10 +86,9 @@ fn tcp(net: &NetStack) -> Vec<Found> {
 }
 
 fn udp(net: &NetStack) -> Vec<Found> {
-    let sockets = net.udp.all();
+    let sockets = net.datagram_listings(Some(Protocol::Udp));
     sockets
-        .iter()
-        .map(|socket| socket.listing())
+        .into_iter()
         .map(|one| Found {
             v6: one.v6,
             state: if one.connected { 1 } else { 7 },

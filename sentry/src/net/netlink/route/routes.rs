@@ -163,8 +163,8 @@ pub(super) fn delete(net: &NetStack, request: &Request<'_>) -> Result<()> {
                 && (wanted.gateway.is_none() || route.gateway == wanted.gateway)
                 && (!has_metric || route.metric == wanted.metric)
         });
-        at.map(|at| links.routes.remove(at))
-    });
+        Ok(at.map(|at| links.routes.remove(at)))
+    })?;
     match gone {
         Some(route) => {
             announce(net, RTM_DELROUTE, &route);
