@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use abi::PAGE_SIZE;
+use abi::{Errno, PAGE_SIZE};
 use host::mem::HostSlice;
 
 use super::MemFile;
@@ -59,6 +60,22 @@ impl MemRange {
         let at = at.min(self.len);
         let left = usize::try_from(self.len - at).unwrap_or(usize::MAX);
         self.file.slice(self.offset + at, len.min(left))
+    }
+
+    /// Copies `src` to `at`, clipped to the range, by one host call: for pages that were not touched yet, each of which
+    /// would be a fault in the mapping. EFAULT if nothing could be copied.
+    pub fn write_by_call(&self, at: u64, src: &HostSlice<'_>) -> Result<usize, Errno> {
+        let at = at.min(self.len);
+        let left = usize::try_from(self.len - at).unwrap_or(usize::MAX);
+        let src = src.skip(0).first(left);
+        loop {
+            match src.write_fd(self.file.file().as_fd(), Some(self.offset + at)) {
+                Err(Errno::EINTR) => {}
+                // As where a page cannot be had for the mapping.
+                Err(Errno::ENOSPC | Errno::ENOMEM) => return Err(Errno::EFAULT),
+                done => return done,
+            }
+        }
     }
 
     /// Another owner of `at..at + len`; both clipped to the range. `None` if that is empty.

@@ -141,3 +141,15 @@ fn an_empty_arena_is_used_again_and_untouched_memory_is_not_zeroed() {
     drop(file.allocate_near(size, None).expect("memory"));
     assert_eq!((file.resident().expect("fstat"), file.reserved()), (before, size));
 }
+
+#[test]
+fn a_call_writes_what_the_mapping_shows_and_stays_in_the_range() {
+    let file = file();
+    let range = file.allocate(2 * PAGE_SIZE).expect("memory");
+    let (bytes, from) = (vec![7u8; 3 * 4096], PAGE_SIZE - 5);
+    assert_eq!(range.write_by_call(from, &host::mem::HostSlice::from_ref(&bytes)), Ok(4096 + 5));
+    let mut seen = [0; 10];
+    range.slice(from - 5, 10).read(&mut seen).expect("mapped");
+    assert_eq!(seen, [0, 0, 0, 0, 0, 7, 7, 7, 7, 7]);
+    assert_eq!(file.resident_in(range.end(), PAGE_SIZE), 0);
+}

@@ -38,6 +38,8 @@ pub const MAX_SIZE: u64 = i64::MAX as u64;
 const MAX_SPARE: u64 = 512;
 /// The most pages that a fault in a hole makes at once.
 const MAX_FAULT: u64 = 4096;
+/// Pieces from this length on go into fresh pages by a host call: a fault for each page costs twice as much.
+const BY_CALL: usize = PAGE_SIZE as usize;
 /// Pages are copied from the base in aligned chunks of this many.
 const CHUNK: u64 = 16;
 
@@ -142,12 +144,13 @@ impl Content {
         let end = pos + src.len() as u64;
         let pages = pos / PAGE_SIZE..end.div_ceil(PAGE_SIZE);
         let mut data = self.data.read();
-        if !data.extents.covers(pages.clone()) {
+        let fresh = !data.extents.covers(pages.clone());
+        if fresh {
             drop(data);
             self.make_pages(&mut self.data.write(), pages)?;
             data = self.data.read();
         }
-        let n = data.write(pos, src)?;
+        let n = data.write(pos, src, fresh)?;
         let grows = pos + n as u64 > data.size;
         drop(data);
         if grows {
@@ -256,15 +259,21 @@ impl Data {
         Ok(done)
     }
 
-    /// Copies bytes into pages that exist.
-    fn write(&self, pos: u64, src: &HostSlice<'_>) -> Result<usize> {
+    /// Copies bytes into pages that exist. `fresh`: hardly any of them was ever touched.
+    fn write(&self, pos: u64, src: &HostSlice<'_>, fresh: bool) -> Result<usize> {
         let mut done = 0;
         while done < src.len() {
             let at = pos + done as u64;
             let Found::Extent(extent, before) = self.extents.at(at / PAGE_SIZE) else { break };
             let from = before * PAGE_SIZE + at % PAGE_SIZE;
-            let piece = extent.range().slice(from, fit(extent.pages * PAGE_SIZE - from).min(src.len() - done));
-            match piece.copy_from(&src.skip(done)) {
+            let len = fit(extent.pages * PAGE_SIZE - from).min(src.len() - done);
+            let from_src = src.skip(done).first(len);
+            let copied = if fresh && len >= BY_CALL {
+                extent.range().write_by_call(from, &from_src)
+            } else {
+                extent.range().slice(from, len).copy_from(&from_src)
+            };
+            match copied {
                 Ok(0) => break,
                 Ok(n) => done += n,
                 Err(e) if done == 0 => return Err(e.into()),
