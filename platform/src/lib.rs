@@ -12,6 +12,7 @@ mod event;
 pub mod fake;
 pub mod ptrace;
 mod regs;
+pub mod rewrite;
 mod stub;
 pub mod systrap;
 #[cfg(test)]

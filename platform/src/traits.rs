@@ -17,6 +17,7 @@ use abi::{UserAddr, UserRange};
 use crate::cpu::CpuMeter;
 use crate::event::Event;
 use crate::regs::{FpuState, Regs};
+use crate::rewrite::Entries;
 
 /// A way to run application code.
 pub trait Platform: Debug + Send + Sync {
@@ -31,6 +32,11 @@ pub trait Platform: Debug + Send + Sync {
 
     /// The addresses an application may use. The platform keeps what it needs for itself outside of it.
     fn user_range(&self) -> UserRange;
+
+    /// Where gates of rewritten code lead, if the platform has something faster there than a `syscall` instruction.
+    fn gate_entries(&self) -> Option<Entries> {
+        None
+    }
 }
 
 /// One thread of application execution: registers, and the means to run.
@@ -62,6 +68,11 @@ pub trait Context: Debug + Send {
         CpuMeter::default()
     }
 
+    /// Whether the `syscall` instruction behind the last event has just turned out to be used often.
+    fn take_hot_site(&mut self) -> bool {
+        false
+    }
+
     /// Gives up what the context holds in the address space it last ran in (execve, exit). Registers stay.
     fn detach(&mut self);
 }
@@ -90,6 +101,13 @@ pub enum Resume {
 pub trait AddressSpace: Debug + Send + Sync {
     /// Applies changes in order. See point 3 of the contract for when they take effect.
     fn update(&self, ops: &[MapOp<'_>]) -> Result<(), PlatformError>;
+
+    /// Runs `f` while no application code runs here but the caller's, which is in an event. `f` may not change the address
+    /// space. EAGAIN if some code could not be stopped soon.
+    fn pause(&self, f: &mut dyn FnMut()) -> Result<(), PlatformError> {
+        let _ = f;
+        Err(PlatformError::Unavailable("code is not rewritten here".into()))
+    }
 
     /// For the platform to find its own type again.
     fn as_any(&self) -> &dyn Any;

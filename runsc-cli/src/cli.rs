@@ -77,6 +77,11 @@ pub(crate) enum Platform {
     /// As systrap does on hosts without synchronous notifications; for tests.
     #[value(hide = true)]
     SystrapFutex,
+    /// Systrap, with code that makes many calls rewritten to hand them over through memory while a CPU is idle
+    SystrapDirect,
+    /// The same at the first opportunity; for tests.
+    #[value(hide = true)]
+    SystrapEager,
     Kvm,
 }
 

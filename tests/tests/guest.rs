@@ -15,7 +15,7 @@ use tests::guest::{Run, report, run_to_end, sandbox};
 use tests::workspace;
 
 /// The platforms that every program must run on.
-const PLATFORMS: &str = "systrap,systrap-futex,ptrace";
+const PLATFORMS: &str = "systrap,systrap-futex,systrap-eager,ptrace";
 /// How long one program may take.
 const SECONDS: u64 = 120;
 /// After so many programs in a row that print nothing, a platform is given up: each may cost the whole limit.

@@ -48,6 +48,10 @@ pub enum PlatformKind {
     Systrap,
     /// The same without notifications, as on hosts that lack them.
     SystrapFutex,
+    /// Systrap, with code rewritten to make calls without entering the host's kernel.
+    SystrapDirect,
+    /// The same, at the first opportunity.
+    SystrapEager,
     /// `/dev/kvm`.
     Kvm,
 }

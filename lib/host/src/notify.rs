@@ -47,10 +47,11 @@ pub const SEND: u32 = 0xc018_2101;
 pub const SET_FLAGS: u32 = 0x4008_2104;
 const SYNC_WAKE_UP: u64 = 1;
 
-/// Has the two sides wake each other on the CPU where they are. EINVAL if the kernel cannot, ENOTTY if this is no listener.
-pub fn set_synchronous(listener: BorrowedFd<'_>) -> Result<(), Errno> {
+/// Whether the two sides wake each other on the CPU where they are. EINVAL if the kernel cannot, ENOTTY if this is no listener.
+pub fn set_synchronous(listener: BorrowedFd<'_>, yes: bool) -> Result<(), Errno> {
+    let flags = if yes { SYNC_WAKE_UP } else { 0 };
     // SAFETY: the request takes a number.
-    cvt(unsafe { libc::ioctl(listener.as_raw_fd(), SET_FLAGS.into(), SYNC_WAKE_UP) })?;
+    cvt(unsafe { libc::ioctl(listener.as_raw_fd(), SET_FLAGS.into(), flags) })?;
     Ok(())
 }
 
@@ -92,6 +93,13 @@ pub fn receive(listener: BorrowedFd<'_>) -> Result<Notification, Errno> {
             errno => return Err(errno),
         }
     }
+}
+
+/// Whether [`receive`] would return at once.
+#[must_use]
+pub fn is_pending(listener: BorrowedFd<'_>) -> bool {
+    let mut list = [PollFd::new(listener, PollFlags::POLLIN)];
+    poll(&mut list, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
 }
 
 /// Waits until there is a call, or nobody left who could make one; returns whether it is the latter.

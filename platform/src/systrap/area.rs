@@ -21,10 +21,12 @@ const WIPED: u64 = 4096;
 const SLOTS: u64 = 1 << 16;
 /// Where the first one is in a stub, if it has that one.
 pub(super) const START: u64 = (layout::BASE - SLOTS * LEN) & !((1 << 30) - 1);
+/// The end of all of them.
+pub(super) const END: u64 = START + SLOTS * LEN;
 const _: () = assert!(START + SLOTS * LEN <= layout::BASE && START.is_multiple_of(LEN));
 
-/// The end of the stack; words follow.
-pub(super) const STACK_TOP: u64 = LEN - 128;
+/// The end of the stack; words follow, in the last two lines those of direct calls ([`super::direct`]).
+pub(super) const STACK_TOP: u64 = LEN - 256;
 /// Offsets in an area. The thread's FS and GS bases.
 pub(super) const FS: u64 = STACK_TOP;
 /// See [`FS`].
@@ -45,6 +47,20 @@ pub(super) const UCONTEXT: u64 = STACK_TOP + 48;
 pub(super) const TURN: u64 = STACK_TOP + 56;
 /// With futexes: our answer.
 pub(super) const ANSWER: u64 = STACK_TOP + 64;
+
+/// What passes between both sides in a direct call, a cache line: its state; number; arguments, of which the first becomes
+/// the result; where it returns to.
+pub(super) const STATE: u64 = LEN - 128;
+/// See [`STATE`].
+pub(super) const NUMBER: u64 = STATE + 4;
+/// See [`STATE`].
+pub(super) const ARGS: u64 = STATE + 8;
+/// See [`STATE`].
+pub(super) const RETURN: u64 = STATE + 56;
+/// The flags to be restored, as `lahf` and `seto al` leave them.
+pub(super) const FLAGS: u64 = LEN - 64;
+/// How many calls came through gates while nobody looked.
+pub(super) const MISSES: u64 = LEN - 56;
 
 /// All areas.
 #[derive(Debug)]
@@ -136,7 +152,7 @@ impl Area {
 
     /// For a thread that is to start there.
     pub(super) fn prepare(&self) {
-        [UP, SERVICE_UP, TURN].iter().for_each(|at| self.word(*at).store(0, Ordering::Relaxed));
+        [UP, SERVICE_UP, TURN, STATE].iter().for_each(|at| self.word(*at).store(0, Ordering::Relaxed));
     }
 
     /// Forgets the frames of the last application.

@@ -3,17 +3,20 @@
 use std::sync::Arc;
 
 use super::Host;
+use super::direct::{self, Whereabouts};
 use super::frame::{Frame, Vectors};
+use super::hot::HotSites;
 use super::process::Process;
 use super::report;
 use super::shares::Member;
 use super::space::{Reservation, Space, SystrapSpace};
+use super::text;
 use super::thread::{Report, Thread, Waiting};
 use crate::cpu::CpuMeter;
 use crate::event::{Event, SyscallArgs};
 use crate::regs::{FpuState, Regs};
 use crate::stub::control::Control;
-use crate::stub::sanitise;
+use crate::stub::{KICK, sanitise};
 use crate::traits::{AddressSpace, Context, Interrupter, PlatformError, Resume, Sharing};
 
 #[derive(Debug)]
@@ -31,8 +34,12 @@ pub(super) struct SystrapContext {
     result: Option<u64>,
     /// Whether the thread's frame does not have these registers yet.
     changed: bool,
+    /// The result of the last call, and whether that was a direct one.
+    returned: u64,
+    direct: bool,
     /// The CPU time of its stubs.
     cpu: Arc<Member>,
+    hot: HotSites,
 }
 
 /// Where the context is.
@@ -59,17 +66,17 @@ impl SystrapContext {
             vectors: Vectors::Initial,
             result: None,
             changed: false,
+            returned: 0,
+            direct: false,
             cpu: Arc::default(),
+            hot: HotSites::new(host.direct.map_or(0, |eagerness| eagerness.hot)),
         }
     }
 
     /// The call that the thread is in, if that is all that is known.
     fn call(&self) -> Option<SyscallArgs> {
         match &self.place {
-            Place::In(_, _, thread) => match thread.waiting() {
-                Waiting::Call(_, call) => Some(*call),
-                _ => None,
-            },
+            Place::In(_, _, thread) => thread.call().copied(),
             _ => None,
         }
     }
@@ -97,8 +104,12 @@ impl SystrapContext {
     fn learn(&mut self) -> Result<(), PlatformError> {
         let Some(call) = self.call() else { return Ok(()) };
         let Place::In(space, _, thread) = &mut self.place else { return Ok(()) };
+        let direct = matches!(thread.waiting(), Waiting::Direct(_));
         let report = finish_call(&self.control, space, thread)?;
-        self.regs = registers(thread, &report);
+        self.regs = self.host.registers(thread, &report);
+        if direct && direct::whereabouts(&text::direct(), &self.regs) == Whereabouts::After {
+            direct::returned(thread.area(), &mut self.regs);
+        }
         // A kernel may have lost our answer to the signal (before Linux 6.17), and has it make the call again.
         if self.regs.rip == call.ip.0.wrapping_sub(2) {
             self.regs.rip = call.ip.0;
@@ -122,7 +133,7 @@ impl SystrapContext {
             Place::Nowhere | Place::In(..) => None,
         };
         let (process, mut thread) = space.join(&self.control, reserved)?;
-        if let Waiting::Call(..) = thread.waiting()
+        if thread.call().is_some()
             && let Err(error) = finish_call(&self.control, space, &mut thread)
         {
             space.leave(&self.control, &process, thread);
@@ -154,21 +165,26 @@ impl SystrapContext {
         matches!(&self.place, Place::In(space, ..) if space.has_work())
     }
 
-    /// Lets the thread go on with what there is to load.
-    fn go(&mut self) -> Result<(), PlatformError> {
+    /// Lets the thread go on with what there is to load. Returns false if it has reported before it could.
+    fn go(&mut self) -> Result<bool, PlatformError> {
         let in_call = self.call().is_some();
         let restarts = self.result.is_some_and(|value| (-516..=-512).contains(&value.cast_signed()));
         if in_call && (restarts || !matches!(self.vectors, Vectors::Keep)) {
             // The kernel would take such a result for a call to restart if a signal came now.
             self.learn()?;
         }
-        let Place::In(_, process, thread) = &mut self.place else { return Err(PlatformError::StubDied) };
+        let Place::In(space, process, thread) = &mut self.place else { return Err(PlatformError::StubDied) };
         self.cpu.start(process.shares());
+        if thread.begins_to_look() {
+            space.doubt();
+            thread.begin_to_look();
+        }
         let frame = match *thread.waiting() {
-            Waiting::Call(..) => {
-                thread.answer(self.result.take().unwrap_or(NO_RESULT));
-                return Ok(());
+            Waiting::Call(..) | Waiting::Direct(_) => {
+                self.returned = self.result.take().unwrap_or(NO_RESULT);
+                return thread.answer_call(self.returned);
             }
+            Waiting::Waited(_) => return Err(thread.misbehaves()),
             Waiting::Parked(_) => Frame::fresh(thread.area(), Some(&self.host.format)),
             Waiting::Report(_, report) => report.frame,
         };
@@ -180,25 +196,51 @@ impl SystrapContext {
         self.vectors = Vectors::Keep;
         self.changed = false;
         sanitise::bases(&mut self.regs);
-        thread.resume(frame, (self.regs.fs_base, self.regs.gs_base), clean);
-        Ok(())
+        thread.resume(frame, self.host.bases(thread, &self.regs), clean);
+        Ok(true)
     }
 
-    /// What has become of the application's code; none if nothing that concerns it.
-    fn event(&mut self) -> Result<Option<Event>, PlatformError> {
+    /// What has become of the application's code; none if nothing that concerns it. `waits`: it has reported already.
+    fn event(&mut self, waits: bool) -> Result<Option<Event>, PlatformError> {
         let Place::In(_, _, thread) = &mut self.place else { return Err(PlatformError::StubDied) };
-        match thread.receive()? {
-            Waiting::Call(_, call) => Ok(Some(Event::Syscall(call))),
-            Waiting::Report(_, report) => {
-                self.regs = registers(thread, &report);
-                let info = report.frame.info(thread.area());
-                let before = self.regs;
-                let event = report::event(report.signal, &info, &mut self.regs);
-                self.changed = self.regs != before;
-                Ok(event)
+        let control = &self.control;
+        let mut waiting = if waits { *thread.waiting() } else { thread.next_event(&|| control.is_interrupted())? };
+        let after_direct = std::mem::replace(&mut self.direct, matches!(waiting, Waiting::Direct(_)));
+        loop {
+            match waiting {
+                Waiting::Call(_, call) => {
+                    if self.host.direct.is_some() {
+                        self.hot.count(call.ip);
+                    }
+                    return Ok(Some(Event::Syscall(call)));
+                }
+                Waiting::Direct(call) => return Ok(Some(Event::Syscall(call))),
+                Waiting::Report(_, report) => {
+                    self.regs = self.host.registers(thread, &report);
+                    match direct::whereabouts(&text::direct(), &self.regs) {
+                        Whereabouts::Before if report.signal == KICK && self.host.direct.is_some() => {
+                            // It will make its call in a moment, and that interrupts it just as well.
+                            thread.resume(report.frame, self.host.bases(thread, &self.regs), false);
+                            waiting = thread.receive()?;
+                            continue;
+                        }
+                        Whereabouts::After if after_direct => {
+                            direct::returned(thread.area(), &mut self.regs);
+                            self.regs.rax = self.returned;
+                            self.changed = true;
+                            return Ok(None);
+                        }
+                        _ => {}
+                    }
+                    let info = report.frame.info(thread.area());
+                    let before = self.regs;
+                    let event = report::event(report.signal, &info, &mut self.regs);
+                    self.changed = self.regs != before;
+                    return Ok(event);
+                }
+                // The application made our code say so.
+                Waiting::Parked(_) | Waiting::Waited(_) => return Err(thread.misbehaves()),
             }
-            // The application made our code say so.
-            Waiting::Parked(_) => Err(thread.misbehaves()),
         }
     }
 }
@@ -218,7 +260,7 @@ impl Context for SystrapContext {
             }
             self.control.enter();
             let held_up = self.control.is_interrupted() || self.has_work();
-            let event = if held_up { Ok(None) } else { self.go().and_then(|()| self.event()) };
+            let event = if held_up { Ok(None) } else { self.go().and_then(|gone| self.event(!gone)) };
             self.cpu.stop();
             self.control.leave();
             if let Some(event) = event? {
@@ -279,6 +321,10 @@ impl Context for SystrapContext {
         self.cpu.meter()
     }
 
+    fn take_hot_site(&mut self) -> bool {
+        self.hot.take()
+    }
+
     fn interrupter(&self) -> Interrupter {
         self.control.interrupter()
     }
@@ -312,6 +358,17 @@ fn finish_call(control: &Control, space: &Space, thread: &mut Thread) -> Result<
     report
 }
 
-fn registers(thread: &Thread, report: &Report) -> Regs {
-    Regs { fs_base: report.fs_base, gs_base: report.gs_base, ..report.frame.regs(thread.area()) }
+impl Host {
+    /// The registers of a report. Where code may be rewritten, GS leads to the thread's area if the application's is zero.
+    fn registers(&self, thread: &Thread, report: &Report) -> Regs {
+        let ours = self.direct.is_some() && report.gs_base == thread.area().address();
+        let gs_base = if ours { 0 } else { report.gs_base };
+        Regs { fs_base: report.fs_base, gs_base, ..report.frame.regs(thread.area()) }
+    }
+
+    /// The bases to load: the other way round.
+    fn bases(&self, thread: &Thread, regs: &Regs) -> (u64, u64) {
+        let ours = self.direct.is_some() && regs.gs_base == 0;
+        (regs.fs_base, if ours { thread.area().address() } else { regs.gs_base })
+    }
 }

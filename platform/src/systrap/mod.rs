@@ -4,6 +4,8 @@
 //! - [`area`]: memory that a thread shares with us; [`frame`]: the signal frames there.
 //! - [`thread`]: a thread of a stub and how it hands over to us; [`report`] says what its reports mean.
 //! - [`process`]: a stub process, with the service thread that changes its address space.
+//! - [`direct`]: calls through memory, made by rewritten code ([`direct_text`]) of sites that are [`hot`], while it pays to
+//!   look for them ([`spin`]).
 //! - [`shares`]: who used how much of its CPU time.
 //! - [`space`]: [`crate::AddressSpace`]. [`context`]: [`crate::Context`].
 //!
@@ -14,12 +16,16 @@
 
 mod area;
 mod context;
+mod direct;
+mod direct_text;
 mod filters;
 mod frame;
+mod hot;
 mod process;
 mod report;
 mod shares;
 mod space;
+mod spin;
 mod text;
 mod thread;
 
@@ -35,8 +41,10 @@ use self::context::SystrapContext;
 use self::frame::Frame;
 use self::process::Starter;
 use self::space::SystrapSpace;
+use self::spin::Eagerness;
 use self::thread::Waiting;
 use crate::regs::Regs;
+use crate::rewrite::Entries;
 use crate::stub::pool::Pool;
 use crate::stub::xsave::XsaveFormat;
 use crate::traits::{AddressSpace, Context, Platform, PlatformError};
@@ -68,6 +76,8 @@ struct Host {
     pool: Pool<Starter>,
     variant: Variant,
     format: XsaveFormat,
+    /// Whether and how soon code may be rewritten to make direct calls.
+    direct: Option<Eagerness>,
 }
 
 impl Systrap {
@@ -87,16 +97,31 @@ impl Systrap {
 
     /// The same in a given variant.
     pub fn with(variant: Variant) -> Result<Self, PlatformError> {
+        Self::start(variant, None)
+    }
+
+    /// By notifications, with the application's code rewritten where it makes many calls.
+    pub fn direct() -> Result<Self, PlatformError> {
+        Self::start(Variant::Notify, Some(Eagerness::REASONABLE))
+    }
+
+    /// The same, at the first opportunity, for tests.
+    pub fn eagerly_direct() -> Result<Self, PlatformError> {
+        Self::start(Variant::Notify, Some(Eagerness::TEST))
+    }
+
+    fn start(variant: Variant, direct: Option<Eagerness>) -> Result<Self, PlatformError> {
         if host::auxv::value(AT_HWCAP2) & HWCAP2_FSGSBASE == 0 {
             return Err(PlatformError::Unavailable("user code cannot set its FS base on this host".into()));
         }
         host::child::silence_stops().map_err(|errno| crate::stub::host_error("sigaction", errno))?;
         host::notify::ask_before_waiting(host::notify::must_ask());
         let areas = Arc::new(Areas::new()?);
-        let pool = Pool::new(Starter { areas, variant }, &text::page())?;
+        let pool =
+            Pool::new(Starter { areas, variant, eagerness: direct.unwrap_or(Eagerness::REASONABLE) }, &text::page())?;
         let format = try_out(&pool)?;
         tracing::debug!(?variant, "systrap hands over");
-        Ok(Self { host: Arc::new(Host { pool, variant, format }) })
+        Ok(Self { host: Arc::new(Host { pool, variant, format, direct }) })
     }
 }
 
@@ -138,5 +163,11 @@ impl Platform for Systrap {
 
     fn user_range(&self) -> UserRange {
         UserRange::between(USER_START, text::USER_END)
+    }
+
+    fn gate_entries(&self) -> Option<Entries> {
+        let labels = text::direct();
+        let entries = Entries { number_known: labels.entry, number_in_rax: labels.entry_number };
+        self.host.direct.map(|_| entries)
     }
 }

@@ -13,8 +13,9 @@ use parking_lot::Mutex;
 use super::Variant;
 use super::area::{self, Area, Areas};
 use super::shares::Shares;
+use super::spin::Eagerness;
 use super::text;
-use super::thread::{self, Leader, Link, Thread, Waiting};
+use super::thread::{self, Leader, Link, Thread};
 use crate::stub::commands::{CommandPage, RECORD, Record};
 use crate::stub::host_error;
 use crate::stub::pool::{Planner, StubProcess};
@@ -35,6 +36,7 @@ pub(super) struct Process {
     page: CommandPage,
     areas: Arc<Areas>,
     variant: Variant,
+    eagerness: Eagerness,
     orders: Mutex<Orders>,
     service: Mutex<Service>,
     /// Idle threads.
@@ -70,6 +72,7 @@ pub(super) struct Plan {
     service: OwnedFd,
     areas: Arc<Areas>,
     variant: Variant,
+    eagerness: Eagerness,
 }
 
 /// Prepares command pages of new processes.
@@ -77,6 +80,7 @@ pub(super) struct Plan {
 pub(super) struct Starter {
     pub(super) areas: Arc<Areas>,
     pub(super) variant: Variant,
+    pub(super) eagerness: Eagerness,
 }
 
 impl Planner for Starter {
@@ -95,7 +99,8 @@ impl Planner for Starter {
         page.write(text::DONE, DONE);
         page.write(text::FAILED, FAILED);
         page.word(text::ORDER).store(1, Ordering::Release);
-        Ok(Plan { area, link, service, areas: Arc::clone(&self.areas), variant: self.variant })
+        let (areas, variant, eagerness) = (Arc::clone(&self.areas), self.variant, self.eagerness);
+        Ok(Plan { area, link, service, areas, variant, eagerness })
     }
 }
 
@@ -106,13 +111,14 @@ impl StubProcess for Process {
     type Plan = Plan;
 
     fn adopt(pid: i32, page: CommandPage, plan: Plan) -> Result<Self, PlatformError> {
-        let Plan { area, link, service, areas, variant } = plan;
+        let Plan { area, link, service, areas, variant, eagerness } = plan;
         Ok(Self {
             leader: Arc::new(Leader::new(pid)),
             shares: Arc::new(Shares::new(pid)),
             page,
             areas,
             variant,
+            eagerness,
             orders: Mutex::new(Orders { number: 1, first: Some((area, link)), failed: None }),
             service: Mutex::new(Service { fd: service, waits: 0 }),
             parked: Mutex::new(Vec::new()),
@@ -146,7 +152,7 @@ impl Process {
         let mut orders = self.orders.lock();
         let Some((area, link)) = orders.first.take() else { return Ok(()) };
         let served = thread::wait_up(&area, area::SERVICE_UP, &self.leader);
-        match Thread::arrive(&self.leader, area, link) {
+        match Thread::arrive(&self.leader, area, link, self.eagerness) {
             Ok(thread) => self.parked.lock().push(thread),
             Err((error, area, link)) => {
                 orders.failed = Some((area, link));
@@ -221,7 +227,7 @@ impl Process {
         let order = self.page.word(text::ORDER);
         order.store(orders.number, Ordering::Release);
         futex::wake(order, 1);
-        Thread::arrive(&self.leader, area, link).map_err(|(error, area, link)| {
+        Thread::arrive(&self.leader, area, link, self.eagerness).map_err(|(error, area, link)| {
             orders.failed = Some((area, link));
             error
         })
@@ -231,7 +237,7 @@ impl Process {
     pub(super) fn park(&self, thread: Thread) {
         let mut parked = self.parked.lock();
         // One in a call would have to leave it first, with the application's memory still there.
-        let in_call = matches!(thread.waiting(), Waiting::Call(..));
+        let in_call = thread.call().is_some();
         if parked.len() < MAX_PARKED || in_call || self.variant == Variant::Futex {
             parked.push(thread);
         } else {

@@ -7,6 +7,7 @@
 use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use abi::Errno;
 use parking_lot::Mutex;
@@ -20,6 +21,9 @@ use crate::stub::pulse::Mortal;
 use crate::stub::queue::{self, Queue};
 use crate::traits::{AddressSpace, MapOp, PlatformError};
 
+/// How long a pause may wait for code that runs.
+const PATIENCE: Duration = Duration::from_millis(100);
+
 /// What the sentry holds.
 #[derive(Debug)]
 pub(super) struct SystrapSpace(Arc<Space>);
@@ -31,6 +35,8 @@ pub(super) struct Space {
     state: Mutex<State>,
     /// Whether a context must look at the state before it runs application code.
     pending: AtomicBool,
+    /// Whether an application can make us believe that it waits for us while it runs on.
+    doubted: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -63,7 +69,8 @@ impl SystrapSpace {
     pub(super) fn new(host: &Arc<Host>) -> Self {
         let queue = Queue::new(text::USER_END);
         let state = State { life: Life::Unborn, queue, failed: None, users: 0, inside: Vec::new() };
-        Self(Arc::new(Space { host: Arc::clone(host), state: Mutex::new(state), pending: AtomicBool::new(false) }))
+        let (pending, doubted) = (AtomicBool::new(false), AtomicBool::new(host.variant == Variant::Futex));
+        Self(Arc::new(Space { host: Arc::clone(host), state: Mutex::new(state), pending, doubted }))
     }
 
     /// The space behind a trait object, which must be one of ours.
@@ -76,6 +83,10 @@ impl SystrapSpace {
 impl AddressSpace for SystrapSpace {
     fn update(&self, ops: &[MapOp<'_>]) -> Result<(), PlatformError> {
         self.0.update(ops)
+    }
+
+    fn pause(&self, f: &mut dyn FnMut()) -> Result<(), PlatformError> {
+        self.0.pause(f)
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -98,10 +109,35 @@ impl Space {
             return Ok(());
         }
         self.pending.store(true, Ordering::SeqCst);
-        // A report by futex can be forged, so there application code may always run.
-        if urgent && (self.host.variant == Variant::Futex || state.inside.iter().any(|control| control.is_running())) {
+        // A report by futex can be forged, and a direct call: there application code may always run.
+        if urgent && (self.doubted.load(Ordering::SeqCst) || state.inside.iter().any(|control| control.is_running())) {
             return self.make_changes(&mut state);
         }
+        Ok(())
+    }
+
+    /// From now on what threads do tells nothing, except by notifications. Called while the caller counts as running.
+    pub(super) fn doubt(&self) {
+        self.doubted.store(true, Ordering::SeqCst);
+    }
+
+    /// Stops everybody else for a moment.
+    fn pause(&self, f: &mut dyn FnMut()) -> Result<(), PlatformError> {
+        let state = self.state.lock();
+        state.check()?;
+        // Whoever wants to run now looks at the state first.
+        self.pending.store(true, Ordering::SeqCst);
+        let end = Instant::now() + PATIENCE;
+        for control in &state.inside {
+            control.kick();
+            while control.is_running() {
+                if Instant::now() > end {
+                    return Err(host_error("pause of an address space", Errno::EAGAIN));
+                }
+                std::thread::yield_now();
+            }
+        }
+        f();
         Ok(())
     }
 

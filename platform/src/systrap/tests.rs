@@ -254,6 +254,20 @@ mod notify {
     }
 }
 
+mod eager {
+    use super::Kind;
+
+    #[test]
+    fn whatever_is_written_to_areas_the_platform_survives() {
+        super::whatever_is_written_to_areas_the_platform_survives(Kind::SystrapEager);
+    }
+
+    #[test]
+    fn calls_from_our_text_are_the_applications() {
+        super::calls_from_our_text_are_the_applications(Kind::SystrapEager);
+    }
+}
+
 mod futex {
     use super::Kind;
 

@@ -3,7 +3,7 @@
 //! It is copied to a page of its own, after the zygote's ([`layout`]). The first thread of a stub process makes the others on
 //! order; the service thread changes the address space; both use no stack and no memory but the command page, which nobody
 //! in the stub can write. Threads that run application code come here by a signal, on a stack in their [`super::area`], and
-//! report. What they find there afterwards may be anything that the application wrote: it decides about the application's
+//! report. (For the way without a signal see [`super::direct_text`].) What they find there afterwards may be anything that the application wrote: it decides about the application's
 //! own registers only.
 //!
 //! Filters stand one upon the other. The zygote's, which all have, lets our text make the calls below and gives everything
@@ -16,7 +16,7 @@ use std::arch::global_asm;
 
 use abi::UserAddr;
 
-use super::{area, filters};
+use super::{area, direct_text, filters};
 use crate::stub::commands::RECORD;
 use crate::stub::{KICK, layout};
 
@@ -73,13 +73,23 @@ unsafe extern "C" {
     static runsc_systrap_reported: u8;
 }
 
+/// Where the code for direct calls begins in the page.
+const DIRECT: usize = 0x640;
+
+/// The labels of the code for direct calls.
+pub(super) fn direct() -> direct_text::Labels {
+    direct_text::labels(layout::STUB_TEXT + DIRECT as u64)
+}
+
 /// The bytes of the page: the code, then the filters.
 pub(super) fn page() -> Vec<u8> {
     let (start, end) = (&raw const runsc_systrap_text, &raw const runsc_systrap_text_end);
     // SAFETY: the two symbols bound one constant object of the assembly below.
     let code = unsafe { std::slice::from_raw_parts(start, end.addr() - start.addr()) };
     let mut page = code.to_vec();
-    assert!(page.len() <= filters::OFFSET, "the code ends before the filters");
+    page.resize(DIRECT, 0xcc);
+    page.extend(direct_text::bytes());
+    assert!(code.len() <= DIRECT && page.len() <= filters::OFFSET, "the code ends before the filters");
     page.resize(filters::OFFSET, 0xcc);
     page.extend(filters::bytes());
     page

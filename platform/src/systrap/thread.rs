@@ -12,7 +12,9 @@ use host::{futex, notify};
 use parking_lot::Mutex;
 
 use super::area::{self, Area};
+use super::direct;
 use super::frame::Frame;
+use super::spin::{Eagerness, Next, Spin};
 use super::text;
 use crate::event::SyscallArgs;
 use crate::stub::control::Target;
@@ -52,6 +54,9 @@ pub(super) struct Thread {
     link: Link,
     waiting: Waiting,
     pulse: Arc<Pulse>,
+    spin: Spin,
+    /// How many calls through gates had to take the ordinary way, as far as we know.
+    misses: u32,
 }
 
 /// Where a thread waits.
@@ -61,6 +66,10 @@ pub(super) enum Waiting {
     Parked(u64),
     /// In a call of the application, the notification.
     Call(u64, SyscallArgs),
+    /// In a direct call of the application ([`super::direct`]).
+    Direct(SyscallArgs),
+    /// The same, in a notification, because it took long.
+    Waited(u64),
     /// In a report, the notification; all it has to go on with is in the frame.
     Report(u64, Report),
 }
@@ -117,7 +126,12 @@ impl Mortal for Leader {
 
 impl Thread {
     /// Waits for a new thread to come up and park. `area` and `link` are what it was given, and come back if it fails.
-    pub(super) fn arrive(leader: &Arc<Leader>, area: Area, link: Link) -> Result<Self, (PlatformError, Area, Link)> {
+    pub(super) fn arrive(
+        leader: &Arc<Leader>,
+        area: Area,
+        link: Link,
+        eagerness: Eagerness,
+    ) -> Result<Self, (PlatformError, Area, Link)> {
         let up = wait_up(&area, area::UP, leader);
         let ready = match &link {
             Link::Listener(listener) => up.and_then(|()| be_synchronous(listener)),
@@ -129,7 +143,16 @@ impl Thread {
         let tid = area.word(area::TID).load(Ordering::Relaxed).cast_signed();
         let owner: Weak<Leader> = Arc::downgrade(leader);
         let pulse = Pulse::new(owner);
-        let mut thread = Self { leader: Arc::clone(leader), tid, area, link, waiting: Waiting::Parked(0), pulse };
+        let mut thread = Self {
+            leader: Arc::clone(leader),
+            tid,
+            area,
+            link,
+            waiting: Waiting::Parked(0),
+            pulse,
+            spin: Spin::new(eagerness),
+            misses: 0,
+        };
         match thread.receive() {
             Ok(Waiting::Parked(_)) => Ok(thread),
             Ok(_) => Err((thread.misbehaves(), thread.area, thread.link)),
@@ -139,6 +162,9 @@ impl Thread {
 
     /// From a call of the application to a report with all registers; the call returns `value`.
     pub(super) fn finish_call(&mut self, value: u64) -> Result<Report, PlatformError> {
+        if let Waiting::Direct(_) = self.waiting {
+            return self.finish_direct();
+        }
         // The signal waits, because the call does not let it in once we have received it. But it wakes the thread once, and
         // that on another CPU would cost many times what all the rest does.
         let all = sched::all_cpus();
@@ -159,7 +185,120 @@ impl Thread {
 
     /// Leaves a call of the application, if it is in one. Returns whether it is in none any more.
     pub(super) fn leave_call(&mut self) -> bool {
-        !matches!(self.waiting, Waiting::Call(..)) || self.finish_call(0).is_ok()
+        self.call().is_none() || self.finish_call(0).is_ok()
+    }
+
+    /// The same for a direct call. If the application has made us believe in one, its code runs on; it has to be back soon.
+    fn finish_direct(&mut self) -> Result<Report, PlatformError> {
+        self.stop_looking();
+        self.pulse.kicked();
+        if !direct::ask_for_registers(&self.area)
+            && let Waiting::Waited(_) = self.receive()?
+        {
+            direct::leave_word(&self.area, true);
+            self.answer(0);
+            self.receive()?;
+        } else if let Waiting::Direct(_) = self.waiting {
+            self.receive()?;
+        }
+        direct::set_looking(&self.area, false);
+        match self.waiting {
+            Waiting::Report(_, report) => Ok(report),
+            _ => Err(self.misbehaves()),
+        }
+    }
+
+    /// The call of the application that it is in.
+    pub(super) fn call(&self) -> Option<&SyscallArgs> {
+        match &self.waiting {
+            Waiting::Call(_, call) | Waiting::Direct(call) => Some(call),
+            _ => None,
+        }
+    }
+
+    /// Answers a call. Returns false if a report has come meanwhile.
+    pub(super) fn answer_call(&mut self, value: u64) -> Result<bool, PlatformError> {
+        if let Waiting::Direct(_) = self.waiting {
+            return self.answer_direct(value);
+        }
+        self.answer(value);
+        Ok(true)
+    }
+
+    /// Whether to look for direct calls after the answer to the call that it is in.
+    pub(super) fn begins_to_look(&mut self) -> bool {
+        matches!(self.waiting, Waiting::Call(..)) && self.spin.begins()
+    }
+
+    /// Prepares that. The application can make us believe in calls from now on.
+    pub(super) fn begin_to_look(&self) {
+        // It is to run on another CPU.
+        self.set_synchronous(false);
+        direct::set_looking(&self.area, true);
+    }
+
+    fn answer_direct(&mut self, value: u64) -> Result<bool, PlatformError> {
+        if direct::answer(&self.area, value, self.spin.is_active()) {
+            return Ok(true);
+        }
+        self.stop_looking();
+        match self.receive()? {
+            Waiting::Waited(_) => {
+                direct::leave_word(&self.area, false);
+                self.answer(0);
+                Ok(true)
+            }
+            Waiting::Report(..) => Ok(false),
+            _ => Err(self.misbehaves()),
+        }
+    }
+
+    /// Looks for the next direct call, for as long as that seems worth it. `stop` tells that we are wanted elsewhere.
+    fn look(&mut self, stop: &dyn Fn() -> bool) -> Option<SyscallArgs> {
+        if !self.spin.is_active() {
+            return None;
+        }
+        let mut look = self.spin.look();
+        loop {
+            for _ in 0..8 {
+                if let Some(call) = direct::posted(&self.area) {
+                    self.spin.served();
+                    return Some(call);
+                }
+                std::hint::spin_loop();
+            }
+            let over = match self.spin.after(&mut look) {
+                Next::Look => false,
+                Next::Ask => stop() || self.has_notification(),
+                Next::Stop => true,
+            };
+            if over {
+                // One may have come at last: it is answered, and then we sleep.
+                let late = direct::look_away(&self.area);
+                self.stop_looking();
+                return late;
+            }
+        }
+    }
+
+    fn has_notification(&self) -> bool {
+        match &self.link {
+            Link::Listener(listener) => notify::is_pending(listener.as_fd()),
+            Link::Futex => false,
+        }
+    }
+
+    fn stop_looking(&mut self) {
+        if self.spin.is_active() {
+            self.spin.ended();
+            self.set_synchronous(true);
+        }
+    }
+
+    fn set_synchronous(&self, yes: bool) {
+        if let Link::Listener(listener) = &self.link {
+            let _ = notify::set_synchronous(listener.as_fd(), yes);
+        }
     }
 
     /// Has it end itself. Returns whether it did.
@@ -205,9 +344,13 @@ impl Thread {
     /// Answers what it waits for. If it died, the next [`Self::receive`] says so.
     pub(super) fn answer(&self, value: u64) {
         match (&self.link, self.waiting) {
-            (Link::Listener(listener), Waiting::Parked(id) | Waiting::Call(id, _) | Waiting::Report(id, _)) => {
+            (
+                Link::Listener(listener),
+                Waiting::Parked(id) | Waiting::Call(id, _) | Waiting::Report(id, _) | Waiting::Waited(id),
+            ) => {
                 let _ = notify::answer(listener.as_fd(), id, value);
             }
+            (Link::Listener(_), Waiting::Direct(_)) => {}
             (Link::Futex, _) => {
                 self.area.write(area::ANSWER, value);
                 let turn = self.area.word(area::TURN);
@@ -215,6 +358,23 @@ impl Thread {
                 futex::wake(turn, 1);
             }
         }
+    }
+
+    /// Waits for the next event of application code, and looks for direct calls first if that seems worth it. `stop` tells
+    /// that we are wanted elsewhere.
+    pub(super) fn next_event(&mut self, stop: &dyn Fn() -> bool) -> Result<Waiting, PlatformError> {
+        if let Some(call) = self.look(stop) {
+            self.waiting = Waiting::Direct(call);
+            return Ok(self.waiting);
+        }
+        let received = self.receive()?;
+        let through_gate = matches!(received, Waiting::Call(..)) && direct::misses(&self.area, &mut self.misses);
+        if through_gate {
+            self.spin.missed();
+        } else {
+            self.spin.interfered();
+        }
+        Ok(received)
     }
 
     /// Waits until it waits for us. If it never will again, its process is of no use any more.
@@ -242,6 +402,12 @@ impl Thread {
                     let [signal, siginfo, ucontext, fs, gs, _] = call.args;
                     self.tid = call.tid.cast_signed();
                     self.report(call.id, signal, (siginfo, ucontext), (fs, gs))?
+                } else if native
+                    && call.nr == text::EVENT
+                    && call.ip == text::direct().waited
+                    && matches!(self.waiting, Waiting::Direct(_))
+                {
+                    Waiting::Waited(call.id)
                 } else {
                     let nr = i64::from(call.nr).cast_unsigned();
                     let args = SyscallArgs { nr, args: call.args, ip: UserAddr(call.ip), compat: !native };
@@ -319,5 +485,5 @@ pub(super) fn be_synchronous(listener: &OwnedFd) -> Result<(), PlatformError> {
         Errno::ENOTTY => host_error("start of a stub", errno),
         errno => host_error("SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP", errno),
     };
-    notify::set_synchronous(listener.as_fd()).map_err(failed)
+    notify::set_synchronous(listener.as_fd(), true).map_err(failed)
 }

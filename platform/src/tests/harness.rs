@@ -27,16 +27,18 @@ pub(crate) enum Kind {
     Ptrace,
     Systrap,
     SystrapFutex,
+    SystrapEager,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 3] = [Self::Ptrace, Self::Systrap, Self::SystrapFutex];
+    pub(crate) const ALL: [Self; 4] = [Self::Ptrace, Self::Systrap, Self::SystrapFutex, Self::SystrapEager];
 
     fn make(self) -> Box<dyn Platform> {
         match self {
             Self::Ptrace => Box::new(Ptrace::new().unwrap()),
             Self::Systrap => Box::new(Systrap::with(Variant::Notify).unwrap()),
             Self::SystrapFutex => Box::new(Systrap::with(Variant::Futex).unwrap()),
+            Self::SystrapEager => Box::new(Systrap::eagerly_direct().unwrap()),
         }
     }
 }
@@ -47,6 +49,7 @@ macro_rules! on_each_platform {
         crate::tests::harness::on_each_platform!(@ ptrace Ptrace $($test)+);
         crate::tests::harness::on_each_platform!(@ systrap Systrap $($test)+);
         crate::tests::harness::on_each_platform!(@ systrap_futex SystrapFutex $($test)+);
+        crate::tests::harness::on_each_platform!(@ systrap_eager SystrapEager $($test)+);
     };
     (@ $name:ident $kind:ident $($test:ident)+) => {
         mod $name {

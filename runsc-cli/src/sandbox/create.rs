@@ -207,6 +207,8 @@ fn platform(platform: Platform) -> Result<PlatformKind> {
         Platform::Ptrace => Ok(PlatformKind::Ptrace),
         Platform::Systrap => Ok(PlatformKind::Systrap),
         Platform::SystrapFutex => Ok(PlatformKind::SystrapFutex),
+        Platform::SystrapDirect => Ok(PlatformKind::SystrapDirect),
+        Platform::SystrapEager => Ok(PlatformKind::SystrapEager),
         Platform::Kvm => bail!("platform kvm is not available in this version: use --platform=systrap"),
     }
 }

@@ -244,7 +244,7 @@ impl MemoryManager {
 
 impl Space {
     #[inline]
-    fn slice<'a>(
+    pub(super) fn slice<'a>(
         &'a self,
         memfile: &'a super::memfile::MemFile,
         addr: UserAddr,

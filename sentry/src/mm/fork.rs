@@ -29,6 +29,7 @@ impl MemoryManager {
                 near: None,
                 generation: 0,
                 held: None,
+                rewrites: parent.rewrites.clone(),
             };
             let inherited = parent.vmas.iter().filter(|vma| !vma.flags.contains(VmaFlags::DONTFORK));
             let areas: Vec<Vma> = inherited.cloned().collect();

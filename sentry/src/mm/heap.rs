@@ -41,6 +41,7 @@ impl Change<'_> {
             let range = UserRange::between(old, new);
             // A page stays free between the heap and the next mapping.
             let guarded = UserRange::new(old, range.len() + PAGE_SIZE)?;
+            self.make_way(guarded);
             if !self.space.layout.user.contains_range(range) || !self.is_free(guarded) {
                 return Ok(now);
             }

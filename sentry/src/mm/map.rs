@@ -193,6 +193,7 @@ impl Change<'_> {
                 if range.start < user.start {
                     return err(Errno::EPERM);
                 }
+                self.make_way(range);
                 if placement == Placement::FixedNoReplace && self.space.vmas.touching(range).next().is_some() {
                     return err(Errno::EEXIST);
                 }
@@ -267,6 +268,8 @@ impl Change<'_> {
     /// Takes away whatever is in `range`.
     pub(super) fn unmap(&mut self, range: UserRange) -> Result<()> {
         self.check_unsealed(range)?;
+        self.make_way(range);
+        self.code_goes(range);
         if self.space.vmas.hole_splits(range) && self.space.vmas.len() >= MAX_MAP_COUNT {
             return err(Errno::ENOMEM);
         }

@@ -6,6 +6,7 @@
 //! - Operations are methods of `Change`: the locked address space plus a batch of changes for the platform, which are made
 //!   all at once before the lock is released. `map`, `unmap`, `protect`, `remap`, `advise`, `heap`, `lock`, `fork` hold one
 //!   family each; `back` gives areas their memory, `fault` does so on demand and copies on write.
+//! - `rewrite` replaces `syscall` instructions that are used often.
 //! - `access` reads and writes application memory, `atomic` does so for futexes, `views` prints it for /proc.
 //! - [`vdso`] is the code and data that every program gets to read clocks without a call.
 //!
@@ -30,6 +31,7 @@ pub mod memfile;
 mod pages;
 mod protect;
 mod remap;
+mod rewrite;
 mod shared;
 mod sync;
 pub mod vdso;
@@ -60,6 +62,7 @@ use self::batch::Batch;
 use self::layout::GapCache;
 use self::memfile::MemFile;
 use self::pages::Pages;
+use self::rewrite::Rewrites;
 use self::vma::VmaSet;
 use crate::error::Result;
 use crate::lock_order;
@@ -92,6 +95,7 @@ struct Space {
     generation: u64,
     /// Changes that wait until the address space is complete.
     held: Option<Batch>,
+    rewrites: Rewrites,
 }
 
 impl MemoryManager {
@@ -113,6 +117,7 @@ impl MemoryManager {
             near: None,
             generation: 0,
             held: None,
+            rewrites: Rewrites::default(),
         };
         Self::with_space(platform, memfile, limits, space)
     }

@@ -54,6 +54,10 @@ impl MemoryManager {
 impl Change<'_> {
     fn protect(&mut self, range: UserRange, prot: Prot) -> Result<()> {
         self.check_unsealed(range)?;
+        self.make_way(range);
+        if prot.write {
+            self.code_changes(range);
+        }
         if self.space.vmas.len() + 2 > MAX_MAP_COUNT && self.cuts_area(range) {
             return err(Errno::ENOMEM);
         }

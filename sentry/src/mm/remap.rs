@@ -167,6 +167,7 @@ impl Change<'_> {
         let vma = self.space.vmas.find(remap.addr).ok_or(Errno::EFAULT)?;
         let old = UserRange::new(remap.addr, remap.old_len)?;
         let mut moved = vma.clone();
+        self.code_changes(old);
         if let Some(object) = &mut moved.object {
             object.offset += remap.addr.0 - moved.range.start.0;
         }

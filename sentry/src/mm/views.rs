@@ -158,7 +158,7 @@ impl MemoryManager {
             name: space.name_of(vma),
             rss: if with_rss { self.resident(&space, vma) } else { Rss::default() },
         };
-        space.vmas.iter().map(view).collect()
+        space.vmas.iter().filter(|vma| !vma.flags.contains(VmaFlags::HIDDEN)).map(view).collect()
     }
 
     fn resident(&self, space: &Space, vma: &Vma) -> Rss {

@@ -41,6 +41,8 @@ bitflags::bitflags! {
         const SEALED = 1 << 13;
         /// The kernel's own: cannot be remapped or grow.
         const SPECIAL = 1 << 14;
+        /// In no list of areas.
+        const HIDDEN = 1 << 15;
     }
 }
 

@@ -97,7 +97,12 @@ impl CurrentTask {
             self.end_step();
         }
         match event {
-            Ok(Event::Syscall(args)) => RunState::Syscall(args),
+            Ok(Event::Syscall(args)) => {
+                if self.context.take_hot_site() && !self.is_traced() {
+                    self.mm.rewrite(&args);
+                }
+                RunState::Syscall(args)
+            }
             Ok(Event::Fault { addr, access }) => self.fault(addr, access),
             Ok(Event::Exception(exception)) => {
                 self.exception_signal(&exception);

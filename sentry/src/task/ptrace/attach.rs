@@ -18,6 +18,7 @@ use crate::task::{CurrentTask, Task};
 impl CurrentTask {
     /// PTRACE_TRACEME: the parent traces from now on.
     pub fn ptrace_traceme(&self) -> Result<()> {
+        self.mm().stop_rewriting();
         let tree = self.kernel().tree.lock();
         if self.is_traced() {
             return err(Errno::EPERM);
@@ -68,6 +69,9 @@ impl CurrentTask {
     fn trace(&self, target: &Arc<Task>, seized: bool, options: PtraceOptions) -> Result<()> {
         if Arc::ptr_eq(target.group(), self.group()) || !self.may_attach(target) {
             return err(Errno::EPERM);
+        }
+        if let Some(mm) = target.mm() {
+            mm.stop_rewriting();
         }
         let tree = self.kernel().tree.lock();
         if target.is_traced() || target.is_dead() {

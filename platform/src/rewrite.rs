@@ -1,0 +1,205 @@
+//! Rewriting of an application's `syscall` sites into jumps to gates, for platforms that have something faster behind them.
+//!
+//! An instruction of five bytes before the `syscall`, together with it, becomes `jmp [gate]`. The gate's address ends in the
+//! bytes `0f 05`, which are the `syscall` instruction's: so that stays where it is, and works for whoever jumps to it, for
+//! calls that are made again after a signal, and for gates that have nothing faster to offer at the moment. That is why
+//! gates lie where they do ([`GATES`]), in a page that each address space has for itself.
+//!
+//! Everything here is computed from bytes; who writes them, and when no code may be running there, is the sentry's
+//! business (`sentry/src/mm/rewrite.rs`).
+
+use abi::{PAGE_SIZE, UserAddr, UserRange};
+
+/// The page of the gates.
+pub const GATES: UserRange = UserRange { start: UserAddr(0x050f_0000), end: UserAddr(0x050f_0000 + PAGE_SIZE) };
+/// How many gates there are.
+pub const COUNT: usize = (PAGE_SIZE / GATE) as usize;
+/// Bytes for each.
+const GATE: u64 = 64;
+/// How many bytes around the end of a `syscall` instruction tell what it is, before and after.
+pub const BEFORE: u64 = 8;
+/// See [`BEFORE`].
+pub const AFTER: u64 = 24;
+
+/// A gate: the address of its code; its description; the code; the address where that leads.
+const CODE: u64 = 32;
+const TARGET: u64 = 48;
+const DESCRIPTION: u64 = 8;
+/// In a description: where the call returns to.
+pub(crate) const DESCRIBED_RETURN: u64 = 0;
+/// In a description: where the `syscall` instruction is.
+pub(crate) const DESCRIBED_SYSCALL: u64 = 8;
+/// In a description: the number of the call.
+pub(crate) const DESCRIBED_NUMBER: u64 = 16;
+
+const SYSCALL: [u8; 2] = [0x0f, 0x05];
+
+/// What a platform has behind gates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entries {
+    /// Where a gate leads that knows the number of its call.
+    pub number_known: u64,
+    /// Where one leads that is called with the number in rax, and is to load r9 from the stack.
+    pub number_in_rax: u64,
+}
+
+/// What to write where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rewrite {
+    /// The gate, to be written first.
+    pub gate: (UserAddr, [u8; GATE as usize]),
+    /// Bytes of the application's code, in the order in which to write them.
+    pub code: Vec<(UserAddr, Vec<u8>)>,
+}
+
+/// A form that a site may have.
+enum Form {
+    /// `mov eax, NUMBER`.
+    Number,
+    /// `mov r9, [rsp + 8]`, in the C library's `syscall`.
+    Syscall,
+    /// `xor eax, eax`, with room for the jump behind the end of the function.
+    Zero,
+}
+
+/// How to rewrite the `syscall` that ends at `ip` and made the call `nr`, so that it goes through gate `number`; none if it has
+/// no form that is known. `before` and `after` are the bytes on both sides of `ip`.
+#[must_use]
+pub fn rewrite(
+    entries: &Entries,
+    number: usize,
+    (ip, nr): (UserAddr, u64),
+    before: &[u8; BEFORE as usize],
+    after: &[u8; AFTER as usize],
+) -> Option<Rewrite> {
+    let number = u64::try_from(number).ok().filter(|number| *number < COUNT as u64)?;
+    let gate = GATES.start.0 + number * GATE;
+    let jump = jump(gate)?;
+    let form = form(nr, before, after)?;
+    let (target, code) = match form {
+        Form::Number => (entries.number_known, vec![(ip.0.checked_sub(7)?, jump[..5].to_vec())]),
+        Form::Syscall => (entries.number_in_rax, vec![(ip.0.checked_sub(7)?, jump[..5].to_vec())]),
+        Form::Zero => {
+            let room = ip.0.checked_add(END_OF_ZERO as u64)?;
+            // A short jump from the instruction before the call, which is four bytes before ip.
+            let short = u8::try_from(END_OF_ZERO + 2).ok()?;
+            (entries.number_known, vec![(room, jump.to_vec()), (ip.0.checked_sub(4)?, vec![0xeb, short])])
+        }
+    };
+    let code = code.into_iter().map(|(at, bytes)| (UserAddr(at), bytes)).collect();
+    Some(Rewrite { gate: (UserAddr(gate), gate_bytes(gate, target, ip, nr)), code })
+}
+
+/// `jmp [gate]`.
+fn jump(gate: u64) -> Option<[u8; 7]> {
+    let [a, b, c, d] = u32::try_from(gate).ok()?.to_le_bytes();
+    ([c, d] == SYSCALL).then_some([0xff, 0x24, 0x25, a, b, c, d])
+}
+
+fn gate_bytes(gate: u64, target: u64, ip: UserAddr, nr: u64) -> [u8; GATE as usize] {
+    let mut bytes = [0xcc; GATE as usize];
+    let mut put = |at: u64, part: &[u8]| bytes[at as usize..at as usize + part.len()].copy_from_slice(part);
+    put(0, &(gate + CODE).to_le_bytes());
+    put(DESCRIPTION + DESCRIBED_RETURN, &ip.0.to_le_bytes());
+    put(DESCRIPTION + DESCRIBED_SYSCALL, &(ip.0 - 2).to_le_bytes());
+    put(DESCRIPTION + DESCRIBED_NUMBER, &nr.to_le_bytes());
+    // lea r11, [rip + description]; jmp [rip + target]
+    put(CODE, &[0x4c, 0x8d, 0x1d]);
+    put(CODE + 3, &relative(CODE + 7, DESCRIPTION));
+    put(CODE + 7, &[0xff, 0x25]);
+    put(CODE + 9, &relative(CODE + 13, TARGET));
+    put(TARGET, &target.to_le_bytes());
+    bytes
+}
+
+fn relative(from: u64, to: u64) -> [u8; 4] {
+    (to as i32).wrapping_sub(from as i32).to_le_bytes()
+}
+
+/// Bytes from the end of the `syscall` to the end of the function in [`Form::Zero`].
+const END_OF_ZERO: usize = 9;
+
+fn form(nr: u64, before: &[u8; BEFORE as usize], after: &[u8; AFTER as usize]) -> Option<Form> {
+    let (head, call) = before.split_at(BEFORE as usize - 2);
+    if call != SYSCALL {
+        return None;
+    }
+    if nr == 0 && head.ends_with(&[0x31, 0xc0]) && has_room(after) {
+        return Some(Form::Zero);
+    }
+    match head {
+        // mov eax, imm32, and not the end of a mov to one of r8 to r15
+        [prefix, 0xb8, a, b, c, d] => {
+            let number = u64::from(u32::from_le_bytes([*a, *b, *c, *d]));
+            (number == nr && !(0x40..0x50).contains(prefix)).then_some(Form::Number)
+        }
+        [_, 0x4c, 0x8b, 0x4c, 0x24, 0x08] => Some(Form::Syscall),
+        _ => None,
+    }
+}
+
+/// Whether this follows: `cmp rax, -4096; ja short; ret`, and then padding that nothing runs into.
+fn has_room(after: &[u8; AFTER as usize]) -> bool {
+    let [0x48, 0x3d, 0x00, 0xf0, 0xff, 0xff, 0x77, _, 0xc3, padding @ ..] = after else { return false };
+    const NOPS: [&[u8]; 5] = [
+        &[0x66, 0x66, 0x2e, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0],
+        &[0x66, 0x2e, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0],
+        &[0x66, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0],
+        &[0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0],
+        &[0x0f, 0x1f, 0x80, 0, 0, 0, 0],
+    ];
+    NOPS.iter().any(|nop| padding.starts_with(nop))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AFTER, BEFORE, COUNT, Entries, GATES, rewrite};
+    use abi::UserAddr;
+
+    const ENTRIES: Entries = Entries { number_known: 0x7fff_1234_5000, number_in_rax: 0x7fff_1234_5040 };
+    const IP: UserAddr = UserAddr(0x7f00_0000_1007);
+    const NONE: [u8; AFTER as usize] = [0x90; AFTER as usize];
+
+    fn before(bytes: &[u8]) -> [u8; BEFORE as usize] {
+        let mut all = [0x90; BEFORE as usize];
+        all[BEFORE as usize - bytes.len()..].copy_from_slice(bytes);
+        all
+    }
+
+    #[test]
+    fn the_syscall_instruction_stays() {
+        let site = before(&[0xb8, 17, 0, 0, 0, 0x0f, 0x05]);
+        let done = rewrite(&ENTRIES, 3, (IP, 17), &site, &NONE).expect("a known form");
+        assert_eq!(done.gate.0, UserAddr(GATES.start.0 + 3 * 64));
+        assert_eq!(done.code, vec![(UserAddr(IP.0 - 7), vec![0xff, 0x24, 0x25, 0xc0, 0x00])]);
+        assert_eq!(done.gate.1[..8], (GATES.start.0 + 3 * 64 + 32).to_le_bytes());
+        assert_eq!(done.gate.1[8..16], IP.0.to_le_bytes());
+        assert_eq!(done.gate.1[48..56], ENTRIES.number_known.to_le_bytes());
+    }
+
+    #[test]
+    fn a_move_to_another_register_is_none_to_eax() {
+        let site = before(&[0x41, 0xb8, 17, 0, 0, 0, 0x0f, 0x05]);
+        assert_eq!(rewrite(&ENTRIES, 0, (IP, 17), &site, &NONE), None);
+    }
+
+    #[test]
+    fn the_number_has_to_be_the_one_that_was_called() {
+        let site = before(&[0xb8, 17, 0, 0, 0, 0x0f, 0x05]);
+        assert_eq!(rewrite(&ENTRIES, 0, (IP, 18), &site, &NONE), None);
+        assert_eq!(rewrite(&ENTRIES, COUNT, (IP, 17), &site, &NONE), None);
+    }
+
+    #[test]
+    fn a_read_jumps_behind_its_function() {
+        let site = before(&[0x31, 0xc0, 0x0f, 0x05]);
+        let mut after = NONE;
+        after[..9].copy_from_slice(&[0x48, 0x3d, 0x00, 0xf0, 0xff, 0xff, 0x77, 0x5b, 0xc3]);
+        assert_eq!(rewrite(&ENTRIES, 0, (IP, 0), &site, &after), None, "no room");
+        after[9..19].copy_from_slice(&[0x66, 0x2e, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0]);
+        let done = rewrite(&ENTRIES, 0, (IP, 0), &site, &after).expect("a known form");
+        assert_eq!(done.code[0].0, UserAddr(IP.0 + 9));
+        assert_eq!(done.code[0].1, [0xff, 0x24, 0x25, 0x00, 0x00, 0x0f, 0x05]);
+        assert_eq!(done.code[1], (UserAddr(IP.0 - 4), vec![0xeb, 0x0b]));
+    }
+}

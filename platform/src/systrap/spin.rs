@@ -1,0 +1,192 @@
+//! When the sentry's thread looks for direct calls.
+//!
+//! Looking takes a CPU of its own. It pays while application code makes one call after another through gates, and nothing
+//! else that concerns us, on another CPU that would be idle otherwise. So it begins after a number of calls in a row, which
+//! grows when it was not worth it; ends after a short time without a call or when something else comes; and pauses for ever
+//! longer when we find that others want our CPU.
+
+use std::time::{Duration, Instant};
+
+use host::sched;
+
+/// How many calls in a row it takes at first, and at most.
+const FEW: u32 = 24;
+const MANY: u32 = 1 << 14;
+/// How many calls make a site hot.
+const HOT: u32 = 100;
+/// How many calls it must have served to have been worth it.
+const WORTH: u32 = 64;
+/// How long to look for the first call, which may take waking a CPU up, and for each further one.
+const FIRST: Duration = Duration::from_micros(200);
+const NEXT: Duration = Duration::from_micros(25);
+/// Between two looks this much time passes only if somebody else ran on our CPU.
+const AWAY: Duration = Duration::from_micros(20);
+/// How long not to look then.
+const PAUSE: Duration = Duration::from_millis(10);
+const LONG_PAUSE: Duration = Duration::from_secs(1);
+/// How often to ask the host whether something else has come.
+const ASK: Duration = Duration::from_micros(1);
+
+/// How soon to do all this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Eagerness {
+    /// How many calls make a site hot.
+    pub(super) hot: u32,
+    few: u32,
+    many: u32,
+}
+
+impl Eagerness {
+    /// When it is likely to pay.
+    pub(super) const REASONABLE: Self = Self { hot: HOT, few: FEW, many: MANY };
+    /// At once and always, so that short tests come by here.
+    pub(super) const TEST: Self = Self { hot: 1, few: 1, many: 1 };
+}
+
+/// What one thread has learnt.
+#[derive(Debug)]
+pub(super) struct Spin {
+    eagerness: Eagerness,
+    active: bool,
+    in_a_row: u32,
+    need: u32,
+    served: u32,
+    pause: Duration,
+    paused_until: Option<Instant>,
+}
+
+/// One look after another for the next call.
+#[derive(Debug)]
+pub(super) struct Look {
+    limit: Duration,
+    began: Instant,
+    last: Instant,
+    asked: Instant,
+}
+
+/// What to do after a look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    Look,
+    /// Ask the host whether there is something else, and look again if not.
+    Ask,
+    Stop,
+}
+
+impl Spin {
+    pub(super) fn new(eagerness: Eagerness) -> Self {
+        Self { eagerness, active: false, in_a_row: 0, need: eagerness.few, served: 0, pause: PAUSE, paused_until: None }
+    }
+
+    /// Whether we look.
+    pub(super) fn is_active(&self) -> bool {
+        self.active
+    }
+
+    /// A call came through a gate, but by a notification.
+    pub(super) fn missed(&mut self) {
+        self.in_a_row = self.in_a_row.saturating_add(1);
+    }
+
+    /// Something else came.
+    pub(super) fn interfered(&mut self) {
+        self.in_a_row = 0;
+    }
+
+    /// Whether to begin now.
+    pub(super) fn begins(&mut self) -> bool {
+        if self.in_a_row < self.need || sched::all_cpus().is_none() {
+            return false;
+        }
+        if let Some(until) = self.paused_until {
+            if Instant::now() < until {
+                self.in_a_row = 0;
+                return false;
+            }
+            self.paused_until = None;
+        }
+        self.active = true;
+        self.served = 0;
+        self.in_a_row = 0;
+        true
+    }
+
+    pub(super) fn look(&self) -> Look {
+        let now = Instant::now();
+        Look { limit: if self.served == 0 { FIRST } else { NEXT }, began: now, last: now, asked: now }
+    }
+
+    /// There was no call.
+    pub(super) fn after(&mut self, look: &mut Look) -> Next {
+        let now = Instant::now();
+        if now - look.last > AWAY {
+            self.crowded();
+            return Next::Stop;
+        }
+        look.last = now;
+        if now - look.began > look.limit {
+            if self.served == 0 {
+                self.crowded();
+            }
+            return Next::Stop;
+        }
+        if now - look.asked > ASK {
+            look.asked = now;
+            return Next::Ask;
+        }
+        Next::Look
+    }
+
+    /// A direct call came.
+    pub(super) fn served(&mut self) {
+        self.served = self.served.saturating_add(1);
+    }
+
+    /// We do not look any more.
+    pub(super) fn ended(&mut self) {
+        self.active = false;
+        self.in_a_row = 0;
+        if self.served < WORTH {
+            self.need = (self.need * 2).min(self.eagerness.many);
+        } else {
+            self.need = (self.need / 4).max(self.eagerness.few);
+            self.pause = PAUSE;
+        }
+    }
+
+    fn crowded(&mut self) {
+        if self.eagerness == Eagerness::TEST {
+            return;
+        }
+        self.paused_until = Some(Instant::now() + self.pause);
+        self.pause = (self.pause * 2).min(LONG_PAUSE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Eagerness, FEW, Spin, WORTH};
+
+    fn begins_after(spin: &mut Spin, calls: u32) -> bool {
+        (0..calls).for_each(|_| spin.missed());
+        spin.begins()
+    }
+
+    #[test]
+    fn it_takes_calls_in_a_row_and_more_of_them_if_it_was_not_worth_it() {
+        if host::sched::all_cpus().is_none() {
+            return;
+        }
+        let mut spin = Spin::new(Eagerness::REASONABLE);
+        assert!(!begins_after(&mut spin, FEW - 1));
+        spin.interfered();
+        assert!(!begins_after(&mut spin, FEW - 1));
+        assert!(begins_after(&mut spin, 1));
+        spin.ended();
+        assert!(!begins_after(&mut spin, FEW));
+        assert!(begins_after(&mut spin, FEW));
+        (0..WORTH).for_each(|_| spin.served());
+        spin.ended();
+        assert!(begins_after(&mut spin, FEW));
+    }
+}
