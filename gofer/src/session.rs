@@ -160,7 +160,12 @@ impl<'s> Session<'s> {
     pub(crate) fn reopen(&self, node: &Node, flags: OFlag) -> Result<OwnedFd, Errno> {
         use abi::stat::FileType;
         match node.kind() {
-            FileType::Regular | FileType::Directory => self.fd_dir.reopen(node.fd(), flags),
+            FileType::Directory => match node.open_dir(flags) {
+                // That asks for leave to search it, which this does not.
+                Err(Errno::EACCES) => self.fd_dir.reopen(node.fd(), flags),
+                other => other,
+            },
+            FileType::Regular => self.fd_dir.reopen(node.fd(), flags),
             FileType::Symlink => Err(Errno::ELOOP),
             _ => Err(Errno::ENXIO),
         }

@@ -15,7 +15,7 @@ use abi::Errno;
 use common::{Scratch, export};
 use gofer::FdDir;
 use ninep::attr::{Device, SetAttr};
-use ninep::client::{ClientOptions, Creation, FidHandle, OpenFile, Owner};
+use ninep::client::{ClientOptions, Creation, FidHandle, OpenFile, Owner, Stats};
 use ninep::flags::{OpenFlags, RenameFlags, SetMask, UnlinkFlags};
 use ninep::message::{Tgetlock, Tlock};
 use ninep::{Client, Dialect, Name, Str};
@@ -100,7 +100,7 @@ fn our_client_uses_diod() {
     assert_eq!(fifo.stat.mode & 0o170_000, 0o010_000);
     client.link(&file.fid, &sub.fid, name("g")).expect("linked");
     client.rename((&sub.fid, name("g")), (&root, name("h")), RenameFlags::empty()).expect("renamed");
-    let mut names: Vec<_> = client.list(&root).expect("listed").into_iter().map(|e| e.name).collect();
+    let mut names: Vec<_> = client.list(&root, Stats::All).expect("listed").into_iter().map(|e| e.name).collect();
     names.sort();
     assert_eq!(names, [b"d"[..].into(), b"f"[..].into(), b"h"[..].into()] as [Box<[u8]>; 3]);
     let attr = SetAttr { valid: SetMask::SIZE | SetMask::MODE, size: 7, mode: 0o600, ..SetAttr::default() };

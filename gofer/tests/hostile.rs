@@ -187,7 +187,7 @@ fn fids_and_sessions_are_checked() {
         assert_eq!(raw.errno(&Tread { fid, offset: 0, count: 1 }), bad);
         assert_eq!(raw.errno(&Tdonate { fid, flags: OpenFlags::empty() }), bad);
         assert_eq!(raw.errno(&Twalk { fid, newfid: Fid(3), names: List::Slice(&[]) }), bad);
-        assert_eq!(raw.errno(&Tlistdir { fid, offset: 0, count: 9999 }), bad);
+        assert_eq!(raw.errno(&Tlistdir { fid, offset: 0, count: 9999, stats: 1 }), bad);
     }
     let walk = |newfid| Twalk { fid: Fid(0), newfid, names: List::Slice(&[]) };
     assert_eq!(raw.errno(&walk(Fid(1))), 0);

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use common::{Link, Scratch};
 use host::fd_socket::FdSocket;
 use ninep::attr::{Device, SetAttr};
-use ninep::client::{ClientOptions, Creation, FidHandle, OpenFile, Owner};
+use ninep::client::{ClientOptions, Creation, FidHandle, OpenFile, Owner, Stats};
 use ninep::flags::{AllocateMode, OpenFlags, RenameFlags, SetMask, UnlinkFlags};
 use ninep::{Client, Dialect, Name};
 
@@ -81,7 +81,7 @@ fn every_operation_passes_the_filter() {
             client.readlink(&client.lookup(&sub.fid, name("l")).expect("there").fid).expect("a link")[..],
             *b"f"
         );
-        assert_eq!(client.list(&sub.fid).expect("listed").len(), 2);
+        assert_eq!(client.list(&sub.fid, Stats::All).expect("listed").len(), 2);
         client.link(&file.fid, &sub.fid, name("g")).expect("linked");
         client.rename((&sub.fid, name("g")), (&root, name("h")), RenameFlags::empty()).expect("renamed");
         client.unlink(&root, name("h"), UnlinkFlags::empty()).expect("removed");

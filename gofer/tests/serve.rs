@@ -10,7 +10,7 @@ use std::sync::Arc;
 use abi::Errno;
 use common::{Scratch, connect, export};
 use ninep::attr::{Device, SetAttr, Timestamp};
-use ninep::client::{ClientError, Creation, FidHandle, OpenFile, Owner};
+use ninep::client::{ClientError, Creation, FidHandle, OpenFile, Owner, Stats};
 use ninep::flags::{AllocateMode, OpenFlags, RenameFlags, SetMask, UnlinkFlags};
 use ninep::{Client, Dialect, Name};
 
@@ -49,18 +49,18 @@ fn lookups_take_along_what_is_asked_of_the_file() {
         let before = client.round_trips();
         let (file, opened) = client.lookup_and_open(&root, name("file"), OpenFlags::empty()).expect("there");
         assert_eq!((file.stat.size, read_all(&client, &opened.expect("ours"), 9)), (5, b"12345".to_vec()));
-        let (a, listed) = client.lookup_and_list(&root, name("a")).expect("there");
+        let (a, listed) = client.lookup_and_list(&root, name("a"), Stats::All).expect("there");
         assert_eq!(listed.expect("a directory").iter().map(|e| &*e.name).collect::<Vec<_>>(), [b"b"]);
         if dialect == Dialect::Extended {
             assert_eq!(client.round_trips() - before, 2);
         }
         // What cannot be done with the file leaves it found, and the session alive.
-        let (found, listed) = client.lookup_and_list(&root, name("file")).expect("there");
+        let (found, listed) = client.lookup_and_list(&root, name("file"), Stats::All).expect("there");
         assert_eq!((errno(listed), found.stat.ino), (Errno::ENOTDIR, file.stat.ino));
         let (_, opened) = client.lookup_and_open(&root, name("a"), OpenFlags::READ_WRITE).expect("there");
         assert_eq!(errno(opened), Errno::EISDIR);
         assert_eq!(errno(client.lookup_and_open(&root, name("none"), OpenFlags::empty())), Errno::ENOENT);
-        assert_eq!(errno(client.lookup_and_list(&root, name("none"))), Errno::ENOENT);
+        assert_eq!(errno(client.lookup_and_list(&root, name("none"), Stats::All)), Errno::ENOENT);
         client.lookup(&a.fid, name("b")).expect("there");
     }
 }
@@ -168,13 +168,32 @@ fn directories_list_everything_once() {
         }
         let (client, root) = connect(export(&dir.0), dialect);
         for _ in 0..2 {
-            let list = client.list(&root).expect("listed");
+            let list = client.list(&root, Stats::All).expect("listed");
             let mut names: Vec<_> = list.iter().map(|e| String::from_utf8_lossy(&e.name).into_owned()).collect();
             names.sort();
             expected.sort();
             assert_eq!(names, expected);
             assert!(list.iter().all(|e| e.kind == 8 && e.stat.is_some() == (dialect == Dialect::Extended)));
         }
+    }
+}
+
+#[test]
+fn many_files_are_listed_without_attributes_unless_these_are_asked_for() {
+    let dir = Scratch::new();
+    fs::create_dir(dir.path("sub")).expect("room");
+    let (client, root) = connect(export(&dir.0), Dialect::Extended);
+    let told = |stats| {
+        let list = client.list(&root, stats).expect("listed");
+        let told: Vec<_> = list.iter().filter(|e| e.stat.is_some()).map(|e| (e.name.clone(), e.kind)).collect();
+        assert!(list.iter().all(|e| e.stat.is_none_or(|stat| stat.ino == e.ino)));
+        (list.len(), told.len(), told.contains(&(Box::from(*b"sub"), 4)))
+    };
+    assert_eq!(told(Stats::OfFew), (1, 1, true));
+    for (files, expected) in [(8, 9), (9, 1), (40, 1)] {
+        (0..files).for_each(|i| fs::write(dir.path(&format!("f{i}")), b"").expect("room"));
+        assert_eq!(told(Stats::OfFew), (files + 1, expected, true));
+        assert_eq!(told(Stats::All), (files + 1, files + 1, true));
     }
 }
 

@@ -3,8 +3,9 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use abi::Errno;
-use abi::stat::FileType;
-use host::path::{entries, errno, getdents, statx_at};
+use abi::dirent::{DT_DIR, DT_UNKNOWN};
+use abi::stat::{FileType, S_IFMT};
+use host::path::{HostDirent, entries, errno, getdents, statx_at};
 use ninep::dirent::{Dirent, DirentStat};
 use ninep::message::{Rlistdir, Rreaddir, Tlistdir, Treaddir};
 use ninep::{Blob, Name, Qid, QidKind, Stat, Str, Wire, Writer};
@@ -12,6 +13,7 @@ use nix::fcntl::OFlag;
 use nix::unistd::{Whence, lseek};
 
 use crate::fids::Open;
+use crate::node::Node;
 use crate::reply::Reply;
 use crate::session::Session;
 
@@ -92,6 +94,7 @@ impl Session<'_> {
             Some(stream) if ask.offset != 0 => stream,
             _ => DirStream::new(self.reopen(&node, OFlag::O_RDONLY | OFlag::O_DIRECTORY)?),
         };
+        let most = usize::try_from(ask.stats).unwrap_or(usize::MAX);
         // An entry with attributes is several times as long as one without.
         let mut buffer = vec![0; (room / 4).clamp(MIN_READ, MAX_READ)];
         let mut data = Vec::new();
@@ -100,15 +103,13 @@ impl Session<'_> {
         while !full && !end && data.len() < room / 2 {
             let read = stream.read(offset, &mut buffer)?;
             end = read.is_empty();
+            let all = entries(read).filter(|entry| entry.kind != DT_DIR).count() <= most;
             for entry in entries(read) {
-                // Names that cannot be looked up, and files that are gone by now, are passed over.
-                let found = Name::new(entry.name).ok().zip(statx_at(node.fd(), entry.name).ok());
-                if let Some((name, stat)) = found {
-                    let dirent = DirentStat { offset: entry.next, name, stat: Stat::from(&stat) };
-                    if !put_if_fits(&mut data, &dirent, room) {
-                        full = true;
-                        break;
-                    }
+                if let Some(dirent) = describe(&node, &entry, all)
+                    && !put_if_fits(&mut data, &dirent, room)
+                {
+                    full = true;
+                    break;
                 }
                 offset = entry.next;
             }
@@ -121,6 +122,19 @@ impl Session<'_> {
         }
         reply.send(&Rlistdir { end: end.into(), data: Blob(&data) })
     }
+}
+
+/// What a listing says of an entry; nothing where its name cannot be looked up or the file is gone by now.
+fn describe<'e>(dir: &Node, entry: &HostDirent<'e>, all: bool) -> Option<DirentStat<'e>> {
+    let name = Name::new(entry.name).ok()?;
+    let (offset, ino, kind) = (entry.next, entry.ino, entry.kind);
+    // Not every file system tells types.
+    if !all && !matches!(kind, DT_DIR | DT_UNKNOWN) {
+        return Some(DirentStat { offset, ino, kind, name, stat: None });
+    }
+    let stat = Stat::from(&statx_at(dir.fd(), entry.name).ok()?);
+    let kind = u8::try_from((stat.mode & S_IFMT) >> 12).unwrap_or(DT_UNKNOWN);
+    Some(DirentStat { offset, ino: stat.ino, kind, name, stat: Some(stat) })
 }
 
 /// Appends `entry` unless it makes `data` longer than `room`.

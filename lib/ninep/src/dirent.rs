@@ -35,20 +35,31 @@ impl<'a> Wire<'a> for Dirent<'a> {
 pub struct DirentStat<'a> {
     /// Where to go on reading after this entry.
     pub offset: u64,
+    /// Its inode number.
+    pub ino: u64,
+    /// `DT_*` of readdir(3).
+    pub kind: u8,
     /// Its name.
     pub name: Name<'a>,
-    /// Its attributes.
-    pub stat: Stat,
+    /// Its attributes, if they were asked for.
+    pub stat: Option<Stat>,
 }
 
 impl<'a> Wire<'a> for DirentStat<'a> {
     fn get(r: &mut Reader<'a>) -> Result<Self, DecodeError> {
-        Ok(Self { offset: Wire::get(r)?, name: Wire::get(r)?, stat: Wire::get(r)? })
+        let (offset, ino, kind, name) = (Wire::get(r)?, Wire::get(r)?, Wire::get(r)?, Wire::get(r)?);
+        let told = u8::get(r)? != 0;
+        Ok(Self { offset, ino, kind, name, stat: told.then(|| Wire::get(r)).transpose()? })
     }
     fn put(&self, w: &mut Writer<'_>) {
         self.offset.put(w);
+        self.ino.put(w);
+        self.kind.put(w);
         self.name.put(w);
-        self.stat.put(w);
+        u8::from(self.stat.is_some()).put(w);
+        if let Some(stat) = &self.stat {
+            stat.put(w);
+        }
     }
 }
 

@@ -185,8 +185,9 @@ messages! {
     /// mkdir, mknod and symlink in one: the type bits of `mode` tell which; `newfid` stands for the new file.
     138 Tmake<'q> { dfid: Fid, newfid: Fid, name: Name<'q>, mode: u32, rdev: Device, uid: u32, gid: u32, target: Str<'q> } => Rmake { stat: Stat };
     /// getdents(2) of a fid that need not be open; the data is a sequence of [`crate::dirent::DirentStat`]. An offset
-    /// of zero starts anew. `end` is 1 if nothing follows.
-    140 Tlistdir { fid: Fid, offset: u64, count: u32 } => Rlistdir<'r> { end: u8, data: Blob<'r> };
+    /// of zero starts anew. `end` is 1 if nothing follows. Directories come with their attributes, other files only
+    /// where there are no more than `stats` of them in one read of the directory.
+    140 Tlistdir { fid: Fid, offset: u64, count: u32, stats: u32 } => Rlistdir<'r> { end: u8, data: Blob<'r> };
     /// renameat2(2).
     142 Trename2<'q> { olddir: Fid, oldname: Name<'q>, newdir: Fid, newname: Name<'q>, flags: RenameFlags } => Rrename2 {};
     /// fallocate(2), for clients without a descriptor.

@@ -28,7 +28,7 @@ pub use self::data::OpenFile;
 pub use self::fids::FidHandle;
 use self::fids::FidPool;
 use self::follow::Follow;
-pub use self::tree::{Entry, ListedEntry};
+pub use self::tree::{Entry, ListedEntry, Stats};
 use crate::message::{
     Message, RLERROR, Request, Rlerror, Step, Tattach, Tclunk, Tfollow, Tforget, Tversion, Twalkattr, decode_body,
 };

@@ -131,8 +131,8 @@ impl Client {
     }
 
     /// All entries of a directory but `.` and `..`.
-    pub fn list(self: &Arc<Self>, dir: &FidHandle) -> Result<Vec<ListedEntry>> {
-        if self.extended() { self.list_extended(dir) } else { self.list_plain(dir) }
+    pub fn list(self: &Arc<Self>, dir: &FidHandle, stats: Stats) -> Result<Vec<ListedEntry>> {
+        if self.extended() { self.list_from(dir, stats, Some(0), Vec::new()) } else { self.list_plain(dir) }
     }
 
     /// The directory called `name` in `dir`, and its entries. In the extended dialect that is one round trip, unless there
@@ -141,6 +141,7 @@ impl Client {
         self: &Arc<Self>,
         dir: &FidHandle,
         name: Name<'_>,
+        stats: Stats,
     ) -> Result<(Entry, Result<Vec<ListedEntry>>)> {
         if !self.extended() {
             let entry = self.lookup(dir, name)?;
@@ -148,20 +149,22 @@ impl Client {
             return Ok((entry, listed));
         }
         let mut all = Vec::new();
-        let ask = |fid| Tlistdir { fid, offset: 0, count: self.list_count() };
+        let ask = |fid| Tlistdir { fid, offset: 0, count: self.list_count(), stats: stats.most() };
         let (entry, first) = self.lookup_and(dir, name, ask, |r, _| add_listed(&mut all, &r))?;
-        let listed = first.and_then(|next| self.list_from(&entry.fid, next?, all));
+        let listed = first.and_then(|next| self.list_from(&entry.fid, stats, next?, all));
         Ok((entry, listed))
     }
 
-    fn list_extended(&self, dir: &FidHandle) -> Result<Vec<ListedEntry>> {
-        self.list_from(dir, Some(0), Vec::new())
-    }
-
     /// Lists on from `next`; `None` is the end.
-    fn list_from(&self, dir: &FidHandle, mut next: Option<u64>, mut all: Vec<ListedEntry>) -> Result<Vec<ListedEntry>> {
+    fn list_from(
+        &self,
+        dir: &FidHandle,
+        stats: Stats,
+        mut next: Option<u64>,
+        mut all: Vec<ListedEntry>,
+    ) -> Result<Vec<ListedEntry>> {
         while let Some(offset) = next {
-            let ask = Tlistdir { fid: dir.fid(), offset, count: self.list_count() };
+            let ask = Tlistdir { fid: dir.fid(), offset, count: self.list_count(), stats: stats.most() };
             next = self.call(&ask, |r, _| add_listed(&mut all, &r))??;
         }
         Ok(all)
@@ -245,13 +248,30 @@ impl Client {
     }
 }
 
+/// Which files a listing tells the attributes of, besides directories.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stats {
+    /// Those of directories with a handful of files, where they cost less than another question.
+    OfFew,
+    /// All.
+    All,
+}
+
+impl Stats {
+    fn most(self) -> u32 {
+        match self {
+            Self::OfFew => 8,
+            Self::All => u32::MAX,
+        }
+    }
+}
+
 /// Adds the entries of an answer; tells where the next ones begin, if there are more.
 fn add_listed(all: &mut Vec<ListedEntry>, answer: &Rlistdir<'_>) -> Result<Option<u64>> {
     let mut next = None;
     for entry in dirent::entries::<DirentStat<'_>>(answer.data.0) {
-        let DirentStat { offset, name, stat } = entry?;
-        let kind = u8::try_from((stat.mode & S_IFMT) >> 12).unwrap_or(0);
-        all.push(ListedEntry { name: name.as_bytes().into(), ino: stat.ino, kind, stat: Some(stat) });
+        let DirentStat { offset, ino, kind, name, stat } = entry?;
+        all.push(ListedEntry { name: name.as_bytes().into(), ino, kind: kind & 15, stat });
         next = Some(offset);
     }
     Ok(next.filter(|_| answer.end == 0))

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use abi::Errno;
+use ninep::client::{ListedEntry, Stats};
 use ninep::{ClientError, Name, Stat};
 use sync::Mutex;
 
@@ -39,15 +40,24 @@ pub(super) struct Directory {
 impl GoferInode {
     /// The file called `name` in this directory.
     pub(super) fn find(&self, name: &[u8]) -> Result<Arc<Self>> {
-        let known = self.listing()?;
-        match known.as_ref().map(|listing| listing.lookup(name)) {
-            Some(Answer::Absent) => return err(Errno::ENOENT),
-            Some(Answer::Known(name, stat)) => {
-                if let Some(this) = self.this() {
-                    return Ok(self.fs.inode_listed(&this, &name, *stat));
+        if let Some(known) = self.listing()? {
+            let mut answer = known.lookup(name);
+            if matches!(answer, Answer::WorthAll) {
+                // If it fails, files are asked for one by one as before.
+                if let Ok(listed) = self.ask_names(Stats::All) {
+                    known.tell(listed);
                 }
+                answer = known.lookup(name);
             }
-            Some(Answer::Unknown) | None => {}
+            match answer {
+                Answer::Absent => return err(Errno::ENOENT),
+                Answer::Known(name, stat) => {
+                    if let Some(this) = self.this() {
+                        return Ok(self.fs.inode_listed(&this, &name, *stat));
+                    }
+                }
+                Answer::Unknown | Answer::WorthAll => {}
+            }
         }
         self.ask(name).map_err(|error| {
             self.missed(&error);
@@ -65,22 +75,13 @@ impl GoferInode {
             && self.attributes.last().size <= SMALL
         {
             // If it fails, names are asked for one by one as before.
-            let _ = self.fetch_listing(directory);
+            let _ = self.fetch_listing(directory, Stats::All);
         }
     }
 
-    fn fetch_listing(&self, directory: &Directory) -> Result<Arc<Listing>> {
+    fn fetch_listing(&self, directory: &Directory, stats: Stats) -> Result<Arc<Listing>> {
         let before = directory.changes.load(Ordering::SeqCst);
-        let listed = match self.reach()? {
-            Reach::Fid(fid) => self.fs.client.list(&fid),
-            Reach::Name(dir, name) => {
-                let asked = self.fs.client.lookup_and_list(&dir, Name::new(&name)?);
-                let (entry, listed) = asked.map_err(|error| log_lost(&error))?;
-                self.reached(entry)?;
-                listed
-            }
-        };
-        let entries = listed.map_err(|error| log_lost(&error))?;
+        let entries = self.ask_names(stats)?;
         let index = self.fs.exclusive() && entries.len() <= MAX_INDEX;
         let listing = Arc::new(Listing::new(entries, index));
         let mut kept = directory.listing.lock();
@@ -88,6 +89,19 @@ impl GoferInode {
             *kept = Some(Arc::clone(&listing));
         }
         Ok(listing)
+    }
+
+    fn ask_names(&self, stats: Stats) -> Result<Vec<ListedEntry>> {
+        let listed = match self.reach()? {
+            Reach::Fid(fid) => self.fs.client.list(&fid, stats),
+            Reach::Name(dir, name) => {
+                let asked = self.fs.client.lookup_and_list(&dir, Name::new(&name)?, stats);
+                let (entry, listed) = asked.map_err(|error| log_lost(&error))?;
+                self.reached(entry)?;
+                listed
+            }
+        };
+        listed.map_err(|error| log_lost(&error))
     }
 
     fn ask(&self, name: &[u8]) -> std::result::Result<Arc<Self>, ClientError> {
@@ -121,7 +135,7 @@ impl GoferInode {
         let known = self.listing()?.filter(|_| self.fs.exclusive() || from != 0);
         let listing = match known {
             Some(listing) => listing,
-            None => self.fetch_listing(directory)?,
+            None => self.fetch_listing(directory, Stats::OfFew)?,
         };
         let mut at = from;
         loop {

@@ -25,6 +25,8 @@ struct Names {
     /// Kept only where the listing answers lookups.
     numbers: Option<HashMap<Arc<[u8]>, u64>>,
     last: u64,
+    /// How many lookups it could not answer for want of attributes.
+    unanswered: u32,
 }
 
 /// A name, and what is known of the file.
@@ -35,7 +37,12 @@ pub(super) struct Listed {
     pub(super) kind: u8,
     /// Its attributes when the directory was listed; gone once the file has an inode, which knows better.
     pub(super) stat: Option<Box<Stat>>,
+    /// The file may have an inode: attributes that are told from now on may be older than what that knows.
+    used: bool,
 }
+
+/// After this many lookups without an answer the attributes of all files are worth a question.
+const WORTH_ALL: u32 = 4;
 
 /// What a listing says about a name.
 #[derive(Debug)]
@@ -46,6 +53,8 @@ pub(super) enum Answer {
     Known(Arc<[u8]>, Box<Stat>),
     /// There is, but the gofer must be asked.
     Unknown,
+    /// As `Unknown`, and that not for the first time: better all are asked for, see [`Listing::tell`].
+    WorthAll,
 }
 
 impl Listing {
@@ -53,12 +62,22 @@ impl Listing {
     pub(super) fn new(entries: Vec<ListedEntry>, index: bool) -> Self {
         let mut names = Names { numbers: index.then(HashMap::new), ..Names::default() };
         for ListedEntry { name, ino, kind, stat } in entries {
-            // A file with other names may be changed through them before this one is looked up.
-            let only_here = |stat: &Stat| stat.nlink <= 1 || stat.mode & S_IFMT == S_IFDIR;
             let stat = stat.filter(|stat| index && only_here(stat)).map(Box::new);
-            names.add(Listed { name: name.into(), ino, kind, stat });
+            names.add(Listed { name: name.into(), ino, kind, stat, used: false });
         }
         Self { names: Mutex::new(names) }
+    }
+
+    /// Adds the attributes that a later listing tells, of files that nobody has used since.
+    pub(super) fn tell(&self, entries: Vec<ListedEntry>) {
+        let mut names = self.names.lock();
+        let Names { entries: known, numbers: Some(numbers), .. } = &mut *names else { return };
+        for ListedEntry { name, stat, .. } in entries {
+            let number = numbers.get(&*name);
+            if let Some(entry) = number.and_then(|number| known.get_mut(number)).filter(|entry| !entry.used) {
+                entry.stat = stat.filter(only_here).map(Box::new);
+            }
+        }
     }
 
     /// The first names after position `from`, at most `max`, with their positions.
@@ -68,7 +87,9 @@ impl Listing {
         let following = names.entries.range((Excluded(from), Unbounded)).take(max);
         // Attributes are not for readdir.
         following
-            .map(|(at, e)| (*at, Listed { name: Arc::clone(&e.name), ino: e.ino, kind: e.kind, stat: None }))
+            .map(|(at, e)| {
+                (*at, Listed { name: Arc::clone(&e.name), ino: e.ino, kind: e.kind, stat: None, used: true })
+            })
             .collect()
     }
 
@@ -76,13 +97,20 @@ impl Listing {
         let mut names = self.names.lock();
         let Some(numbers) = &names.numbers else { return Answer::Unknown };
         let Some(number) = numbers.get(name).copied() else { return Answer::Absent };
-        match names.entries.get_mut(&number) {
-            Some(entry) => match entry.stat.take() {
-                Some(stat) => Answer::Known(Arc::clone(&entry.name), stat),
-                None => Answer::Unknown,
-            },
-            None => Answer::Unknown,
+        let Names { entries, unanswered, .. } = &mut *names;
+        let Some(entry) = entries.get_mut(&number) else { return Answer::Unknown };
+        if let Some(stat) = entry.stat.take() {
+            entry.used = true;
+            return Answer::Known(Arc::clone(&entry.name), stat);
         }
+        if !entry.used {
+            *unanswered += 1;
+            if *unanswered == WORTH_ALL {
+                return Answer::WorthAll;
+            }
+            entry.used = true;
+        }
+        Answer::Unknown
     }
 
     /// A name was made, or means another file now.
@@ -90,13 +118,18 @@ impl Listing {
         let kind = u8::try_from((stat.mode & S_IFMT) >> 12).unwrap_or(0);
         let mut names = self.names.lock();
         names.remove(name);
-        names.add(Listed { name: name.into(), ino: stat.ino, kind, stat: None });
+        names.add(Listed { name: name.into(), ino: stat.ino, kind, stat: None, used: true });
     }
 
     /// A name was removed.
     pub(super) fn removed(&self, name: &[u8]) {
         self.names.lock().remove(name);
     }
+}
+
+/// A file with other names may be changed through them before the one that was listed is looked up.
+fn only_here(stat: &Stat) -> bool {
+    stat.nlink <= 1 || stat.mode & S_IFMT == S_IFDIR
 }
 
 impl Names {
@@ -139,5 +172,22 @@ mod tests {
         assert!(matches!(listing.lookup(b"c"), Answer::Known(..)));
         assert!(matches!(listing.lookup(b"c"), Answer::Unknown));
         assert!(matches!(listing.lookup(b"d"), Answer::Unknown));
+    }
+
+    #[test]
+    fn attributes_told_later_are_not_for_files_in_use() {
+        let entry = |name: &str, stat| ListedEntry { name: name.as_bytes().into(), ino: 1, kind: 8, stat };
+        let names = ["a", "b", "c", "d", "e", "f"];
+        let listing = Listing::new(names.map(|name| entry(name, None)).into(), true);
+        assert!(names[..3].iter().all(|name| matches!(listing.lookup(name.as_bytes()), Answer::Unknown)));
+        assert!(matches!(listing.lookup(b"a"), Answer::Unknown), "asked for again, which does not count");
+        assert!(matches!(listing.lookup(b"d"), Answer::WorthAll));
+        listing.added(b"e", &Stat::default());
+        listing.tell(names.map(|name| entry(name, Some(Stat::default()))).into());
+        assert!(matches!(listing.lookup(b"d"), Answer::Known(..)));
+        assert!(matches!(listing.lookup(b"f"), Answer::Known(..)));
+        for used in [b"a", b"d", b"e", b"f"] {
+            assert!(matches!(listing.lookup(used), Answer::Unknown));
+        }
     }
 }
