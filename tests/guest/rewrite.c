@@ -199,6 +199,8 @@ TEST(signals_find_the_program_in_its_own_code) {
 TEST(a_call_that_waits_is_interrupted_and_made_again) {
     int p[2];
     CHECK_OK(pipe(p));
+    struct sigaction action = {.sa_sigaction = on_alarm, .sa_flags = SA_SIGINFO | SA_RESTART};
+    CHECK_OK(sigaction(SIGALRM, &action, NULL));
     pid_t parent = getpid(), pid = check_fork();
     if (pid == 0) {
         for (int i = 0; i < 300; i++) {
@@ -209,8 +211,6 @@ TEST(a_call_that_waits_is_interrupted_and_made_again) {
         }
         _exit(0);
     }
-    struct sigaction action = {.sa_sigaction = on_alarm, .sa_flags = SA_SIGINFO | SA_RESTART};
-    CHECK_OK(sigaction(SIGALRM, &action, NULL));
     for (int i = 0; i < 300; i++) {
         char c = 0;
         CHECK_EQ(read(p[0], &c, 1), 1);

@@ -25,6 +25,15 @@ impl CpuMask {
         Self(words)
     }
 
+    /// The others.
+    #[must_use]
+    pub fn without(mut self, cpu: u32) -> Self {
+        if let Some(word) = self.0.get_mut(cpu as usize / 64) {
+            *word &= !(1 << (cpu % 64));
+        }
+        self
+    }
+
     /// How many CPUs.
     #[must_use]
     pub fn count(&self) -> u32 {

@@ -37,7 +37,7 @@ pub(super) const UP: u64 = STACK_TOP + 16;
 pub(super) const SERVICE_UP: u64 = STACK_TOP + 20;
 /// What the thread says its number is.
 pub(super) const TID: u64 = STACK_TOP + 24;
-/// With futexes, a report: signal, `siginfo_t`, `ucontext_t`.
+/// With futexes or while the sentry looks, a report: signal, `siginfo_t`, `ucontext_t`.
 pub(super) const SIGNAL: u64 = STACK_TOP + 32;
 /// See [`SIGNAL`].
 pub(super) const INFO: u64 = STACK_TOP + 40;
@@ -45,7 +45,7 @@ pub(super) const INFO: u64 = STACK_TOP + 40;
 pub(super) const UCONTEXT: u64 = STACK_TOP + 48;
 /// With futexes: 1 while we are to act, 0 while the thread is; a futex.
 pub(super) const TURN: u64 = STACK_TOP + 56;
-/// With futexes: our answer.
+/// The answer to such a report.
 pub(super) const ANSWER: u64 = STACK_TOP + 64;
 
 /// What passes between both sides in a direct call, a cache line: its state; number; arguments, of which the first becomes

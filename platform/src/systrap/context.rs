@@ -186,7 +186,7 @@ impl SystrapContext {
             }
             Waiting::Waited(_) => return Err(thread.misbehaves()),
             Waiting::Parked(_) => Frame::fresh(thread.area(), Some(&self.host.format)),
-            Waiting::Report(_, report) => report.frame,
+            Waiting::Report(_, report) | Waiting::Told(report) => report.frame,
         };
         let clean = matches!(thread.waiting(), Waiting::Parked(_));
         if clean || self.changed {
@@ -196,7 +196,8 @@ impl SystrapContext {
         self.vectors = Vectors::Keep;
         self.changed = false;
         sanitise::bases(&mut self.regs);
-        thread.resume(frame, self.host.bases(thread, &self.regs), clean);
+        let bases = self.host.bases(thread, &self.regs);
+        thread.resume(frame, bases, clean)?;
         Ok(true)
     }
 
@@ -215,12 +216,13 @@ impl SystrapContext {
                     return Ok(Some(Event::Syscall(call)));
                 }
                 Waiting::Direct(call) => return Ok(Some(Event::Syscall(call))),
-                Waiting::Report(_, report) => {
+                Waiting::Report(_, report) | Waiting::Told(report) => {
                     self.regs = self.host.registers(thread, &report);
                     match direct::whereabouts(&text::direct(), &self.regs) {
                         Whereabouts::Before if report.signal == KICK && self.host.direct.is_some() => {
                             // It will make its call in a moment, and that interrupts it just as well.
-                            thread.resume(report.frame, self.host.bases(thread, &self.regs), false);
+                            let bases = self.host.bases(thread, &self.regs);
+                            thread.resume(report.frame, bases, false)?;
                             waiting = thread.receive()?;
                             continue;
                         }
@@ -292,7 +294,9 @@ impl Context for SystrapContext {
         self.learn()?;
         match &self.place {
             Place::In(_, _, thread) => match thread.waiting() {
-                Waiting::Report(_, report) => Ok(report.frame.vectors(thread.area(), &self.host.format)),
+                Waiting::Report(_, report) | Waiting::Told(report) => {
+                    Ok(report.frame.vectors(thread.area(), &self.host.format))
+                }
                 _ => Ok(self.host.format.initial().clone()),
             },
             _ => Ok(self.host.format.initial().clone()),

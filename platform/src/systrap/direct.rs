@@ -6,7 +6,9 @@
 //! - [`SPINNING`]: it looks; application code is running.
 //! - [`POSTED`]: there is a call, and its thread looks for the answer.
 //! - [`WAITING`]: the same, but the thread has stopped looking, and is or soon will be in a notification.
-//! - [`LEARN`]: instead of an answer, the thread is to report all its registers.
+//! - [`LEARN`]: instead of an answer, the thread is to report all its registers; [`LEARN_ASLEEP`]: by a notification.
+//! - [`TOLD`]: there is a report, and its thread looks for the answer; [`TOLD_WAITING`]: it has stopped looking.
+//! - [`TELL_AGAIN`]: instead of an answer to a report, the thread is to report by a notification.
 //!
 //! The application can write all this at any time. What it can make us believe is that it has made a call, while it runs on:
 //! so in an address space with gates nothing that is taken away waits until later ([`super::space`]), and no thread counts
@@ -29,12 +31,16 @@ pub(super) const SPINNING: u32 = 1;
 pub(super) const POSTED: u32 = 2;
 pub(super) const WAITING: u32 = 3;
 pub(super) const LEARN: u32 = 4;
+pub(super) const TOLD: u32 = 5;
+pub(super) const TOLD_WAITING: u32 = 6;
+pub(super) const TELL_AGAIN: u32 = 7;
+pub(super) const LEARN_ASLEEP: u32 = 8;
 
 /// Flags that `lahf` gives: SF, ZF, AF, PF, CF.
 const LOW_FLAGS: u64 = 0xd5;
 const OVERFLOW: u64 = 0x800;
 
-/// Lets the thread know that we look, or that we do not. While a call is posted this is [`answer`]'s business.
+/// Lets the thread know that we look, or that we do not. While it waits for us this is the answer's business.
 pub(super) fn set_looking(area: &Area, looking: bool) {
     area.word(area::STATE).store(if looking { SPINNING } else { ASLEEP }, Ordering::SeqCst);
 }
@@ -52,12 +58,15 @@ pub(super) fn posted(area: &Area) -> Option<SyscallArgs> {
     Some(SyscallArgs { nr: i64::from(nr).cast_unsigned(), args, ip, compat: false })
 }
 
-/// Stops looking. A call may have come just before; then nothing changes.
-pub(super) fn look_away(area: &Area) -> Option<SyscallArgs> {
-    match area.word(area::STATE).compare_exchange(SPINNING, ASLEEP, Ordering::SeqCst, Ordering::SeqCst) {
-        Ok(_) => None,
-        Err(_) => posted(area),
-    }
+/// Whether a report has come.
+#[inline]
+pub(super) fn is_told(area: &Area) -> bool {
+    matches!(area.word(area::STATE).load(Ordering::Acquire), TOLD | TOLD_WAITING)
+}
+
+/// Stops looking. Something may have come just before; then nothing changes, and it returns false.
+pub(super) fn look_away(area: &Area) -> bool {
+    area.word(area::STATE).compare_exchange(SPINNING, ASLEEP, Ordering::SeqCst, Ordering::SeqCst).is_ok()
 }
 
 /// Answers the posted call, and goes on looking or not. Returns whether the thread saw to it itself; if not, it waits in a
@@ -65,24 +74,44 @@ pub(super) fn look_away(area: &Area) -> Option<SyscallArgs> {
 #[inline]
 pub(super) fn answer(area: &Area, value: u64, looking: bool) -> bool {
     area.write(area::ARGS, value);
-    let next = if looking { SPINNING } else { ASLEEP };
-    hand_back(area, next)
+    hand_back(area, POSTED, looking)
 }
 
-/// Has the thread report instead. Returns the same.
-pub(super) fn ask_for_registers(area: &Area) -> bool {
-    hand_back(area, LEARN)
+/// The same for a report.
+#[inline]
+pub(super) fn answer_report(area: &Area, value: u64, looking: bool) -> bool {
+    area.write(area::ANSWER, value);
+    hand_back(area, TOLD, looking)
+}
+
+/// Has the thread report instead, through memory if we are looking. Returns the same.
+pub(super) fn ask_for_registers(area: &Area, looking: bool) -> bool {
+    change(area, POSTED, if looking { LEARN } else { LEARN_ASLEEP })
+}
+
+/// We do not look for that report any longer. Returns false if it has come.
+pub(super) fn ask_by_notification(area: &Area) -> bool {
+    change(area, LEARN, LEARN_ASLEEP)
+}
+
+/// Has the thread make its report by a notification, if it is not doing so already.
+pub(super) fn ask_again(area: &Area) {
+    change(area, TOLD, TELL_AGAIN);
 }
 
 #[inline]
-fn hand_back(area: &Area, next: u32) -> bool {
-    let state = area.word(area::STATE);
-    state.compare_exchange(POSTED, next, Ordering::AcqRel, Ordering::Acquire).is_ok()
+fn hand_back(area: &Area, from: u32, looking: bool) -> bool {
+    change(area, from, if looking { SPINNING } else { ASLEEP })
+}
+
+#[inline]
+fn change(area: &Area, from: u32, to: u32) -> bool {
+    area.word(area::STATE).compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
 }
 
 /// The same for a thread that waits in a notification: it looks at this once it is answered.
 pub(super) fn leave_word(area: &Area, learn: bool) {
-    area.word(area::STATE).store(if learn { LEARN } else { ASLEEP }, Ordering::SeqCst);
+    area.word(area::STATE).store(if learn { LEARN_ASLEEP } else { ASLEEP }, Ordering::SeqCst);
 }
 
 /// How many calls came through gates in vain since the last time, if any did.

@@ -12,12 +12,12 @@
 
 use std::arch::global_asm;
 
-use super::direct::{LEARN, POSTED, SPINNING, WAITING};
+use super::direct::{LEARN, LEARN_ASLEEP, POSTED, SPINNING, WAITING};
 use super::{area, text};
 use crate::rewrite::{DESCRIBED_NUMBER, DESCRIBED_RETURN, DESCRIBED_SYSCALL};
 
 /// How often a thread looks for its answer before it sleeps; some 20 microseconds.
-const LOOKS: u32 = 400;
+pub(super) const LOOKS: u32 = 400;
 /// A call that no filter lets pass from our text, so that it becomes a signal with all registers.
 const REPORT: i32 = text::EVENT + 1;
 
@@ -131,6 +131,8 @@ global_asm!(
     "6:",
     "cmp eax, {LEARN}",
     "je 7f",
+    "cmp eax, {LEARN_ASLEEP}",
+    "je 7f",
     "mov eax, gs:[{FLAGS}]",
     "add al, 0x7f",
     "sahf",
@@ -177,6 +179,7 @@ global_asm!(
     POSTED = const POSTED,
     WAITING = const WAITING,
     LEARN = const LEARN,
+    LEARN_ASLEEP = const LEARN_ASLEEP,
     LOOKS = const LOOKS,
     EVENT = const text::EVENT,
     REPORT = const REPORT,

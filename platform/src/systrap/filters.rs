@@ -6,9 +6,9 @@ use super::text::EVENT;
 use crate::stub::layout;
 
 /// Where the filters begin in the page.
-pub(super) const OFFSET: usize = 0x800;
+pub(super) const OFFSET: usize = 0x980;
 /// Bytes for each, with its head.
-const SLOT: usize = 0x180;
+const SLOT: usize = 0x140;
 
 /// All threads, from the zygote on.
 pub(super) const BASE: usize = 0;

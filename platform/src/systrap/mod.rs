@@ -132,7 +132,7 @@ fn try_out(pool: &Pool<Starter>) -> Result<XsaveFormat, PlatformError> {
     let mut thread = process.thread()?;
     let frame = Frame::fresh(thread.area(), None);
     frame.set_regs(thread.area(), &Regs::start(0, 0));
-    thread.resume(frame, (0, 0), true);
+    thread.resume(frame, (0, 0), true)?;
     let Waiting::Report(_, report) = thread.receive()? else { return Err(unavailable("made a call")) };
     if report.signal != libc::SIGSEGV {
         return Err(unavailable("did not fault"));

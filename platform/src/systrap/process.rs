@@ -15,7 +15,7 @@ use super::area::{self, Area, Areas};
 use super::shares::Shares;
 use super::spin::Eagerness;
 use super::text;
-use super::thread::{self, Leader, Link, Thread};
+use super::thread::{self, Leader, Link, Thread, Waiting};
 use crate::stub::commands::{CommandPage, RECORD, Record};
 use crate::stub::host_error;
 use crate::stub::pool::{Planner, StubProcess};
@@ -131,7 +131,7 @@ impl StubProcess for Process {
         let ended = parked.drain(from..).all(|thread| self.end_thread(thread));
         // One that is left in a call would go on in it, if the application has blocked the kick. Now there is nothing to go
         // on with; a report leads to a frame of ours whatever the application does.
-        let reported = parked.iter_mut().all(Thread::leave_call);
+        let reported = parked.iter_mut().all(Thread::settle);
         parked.iter().for_each(|thread| thread.area().wipe());
         self.page.clear(text::RECORDS);
         ended && reported && !self.leader.is_doomed()
@@ -234,7 +234,12 @@ impl Process {
     }
 
     /// Keeps a thread for the next context, or ends it.
-    pub(super) fn park(&self, thread: Thread) {
+    pub(super) fn park(&self, mut thread: Thread) {
+        if let Waiting::Told(_) = thread.waiting()
+            && !thread.settle()
+        {
+            return;
+        }
         let mut parked = self.parked.lock();
         // One in a call would have to leave it first, with the application's memory still there.
         let in_call = thread.call().is_some();

@@ -3,7 +3,7 @@
 //! Looking takes a CPU of its own. It pays while application code makes one call after another through gates, and nothing
 //! else that concerns us, on another CPU that would be idle otherwise. So it begins after a number of calls in a row, which
 //! grows when it was not worth it; ends after a short time without a call or when something else comes; and pauses for ever
-//! longer when we find that others want our CPU.
+//! longer when we find that others want the CPUs, and it was not worth it.
 
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,8 @@ const MANY: u32 = 1 << 14;
 const HOT: u32 = 100;
 /// How many calls it must have served to have been worth it.
 const WORTH: u32 = 64;
+/// And how much time may have passed for each: two CPUs do nothing else meanwhile, and one is busy for twice as long otherwise.
+const EACH: Duration = Duration::from_micros(3);
 /// How long to look for the first call, which may take waking a CPU up, and for each further one.
 const FIRST: Duration = Duration::from_micros(200);
 const NEXT: Duration = Duration::from_micros(25);
@@ -23,7 +25,7 @@ const NEXT: Duration = Duration::from_micros(25);
 const AWAY: Duration = Duration::from_micros(20);
 /// How long not to look then.
 const PAUSE: Duration = Duration::from_millis(10);
-const LONG_PAUSE: Duration = Duration::from_secs(1);
+const LONG_PAUSE: Duration = Duration::from_millis(320);
 /// How often to ask the host whether something else has come.
 const ASK: Duration = Duration::from_micros(1);
 
@@ -51,6 +53,7 @@ pub(super) struct Spin {
     in_a_row: u32,
     need: u32,
     served: u32,
+    began: Option<Instant>,
     pause: Duration,
     paused_until: Option<Instant>,
 }
@@ -75,7 +78,16 @@ pub(super) enum Next {
 
 impl Spin {
     pub(super) fn new(eagerness: Eagerness) -> Self {
-        Self { eagerness, active: false, in_a_row: 0, need: eagerness.few, served: 0, pause: PAUSE, paused_until: None }
+        Self {
+            eagerness,
+            active: false,
+            in_a_row: 0,
+            need: eagerness.few,
+            served: 0,
+            began: None,
+            pause: PAUSE,
+            paused_until: None,
+        }
     }
 
     /// Whether we look.
@@ -83,7 +95,7 @@ impl Spin {
         self.active
     }
 
-    /// A call came through a gate, but by a notification.
+    /// Something came that could have come through memory, but by a notification.
     pub(super) fn missed(&mut self) {
         self.in_a_row = self.in_a_row.saturating_add(1);
     }
@@ -107,6 +119,7 @@ impl Spin {
         }
         self.active = true;
         self.served = 0;
+        self.began = Some(Instant::now());
         self.in_a_row = 0;
         true
     }
@@ -130,6 +143,10 @@ impl Spin {
             }
             return Next::Stop;
         }
+        if self.served >= WORTH && !self.was_worth_it() {
+            self.crowded();
+            return Next::Stop;
+        }
         if now - look.asked > ASK {
             look.asked = now;
             return Next::Ask;
@@ -137,16 +154,20 @@ impl Spin {
         Next::Look
     }
 
-    /// A direct call came.
+    /// Something came through memory.
     pub(super) fn served(&mut self) {
         self.served = self.served.saturating_add(1);
+    }
+
+    fn was_worth_it(&self) -> bool {
+        self.served >= WORTH && self.began.is_some_and(|began| began.elapsed() < EACH * self.served)
     }
 
     /// We do not look any more.
     pub(super) fn ended(&mut self) {
         self.active = false;
         self.in_a_row = 0;
-        if self.served < WORTH {
+        if !self.was_worth_it() {
             self.need = (self.need * 2).min(self.eagerness.many);
         } else {
             self.need = (self.need / 4).max(self.eagerness.few);
@@ -155,7 +176,7 @@ impl Spin {
     }
 
     fn crowded(&mut self) {
-        if self.eagerness == Eagerness::TEST {
+        if self.was_worth_it() || self.eagerness == Eagerness::TEST {
             return;
         }
         self.paused_until = Some(Instant::now() + self.pause);

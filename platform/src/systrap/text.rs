@@ -16,7 +16,7 @@ use std::arch::global_asm;
 
 use abi::UserAddr;
 
-use super::{area, direct_text, filters};
+use super::{area, direct, direct_text, filters};
 use crate::stub::commands::RECORD;
 use crate::stub::{KICK, layout};
 
@@ -73,23 +73,26 @@ unsafe extern "C" {
     static runsc_systrap_reported: u8;
 }
 
-/// Where the code for direct calls begins in the page.
-const DIRECT: usize = 0x640;
-
 /// The labels of the code for direct calls.
 pub(super) fn direct() -> direct_text::Labels {
-    direct_text::labels(layout::STUB_TEXT + DIRECT as u64)
+    direct_text::labels(layout::STUB_TEXT + code().len().next_multiple_of(LINE) as u64)
+}
+
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
+fn code() -> &'static [u8] {
+    let (start, end) = (&raw const runsc_systrap_text, &raw const runsc_systrap_text_end);
+    // SAFETY: the two symbols bound one constant object of the assembly below.
+    unsafe { std::slice::from_raw_parts(start, end.addr() - start.addr()) }
 }
 
 /// The bytes of the page: the code, then the filters.
 pub(super) fn page() -> Vec<u8> {
-    let (start, end) = (&raw const runsc_systrap_text, &raw const runsc_systrap_text_end);
-    // SAFETY: the two symbols bound one constant object of the assembly below.
-    let code = unsafe { std::slice::from_raw_parts(start, end.addr() - start.addr()) };
-    let mut page = code.to_vec();
-    page.resize(DIRECT, 0xcc);
+    let mut page = code().to_vec();
+    page.resize(page.len().next_multiple_of(LINE), 0xcc);
     page.extend(direct_text::bytes());
-    assert!(code.len() <= DIRECT && page.len() <= filters::OFFSET, "the code ends before the filters");
+    assert!(page.len() <= filters::OFFSET, "the code ends before the filters");
     page.resize(filters::OFFSET, 0xcc);
     page.extend(filters::bytes());
     page
@@ -360,12 +363,50 @@ global_asm!(
     "xor esi, esi",
     "xor edx, edx",
     // --- the handler of all signals: reports, with rdi rsi rdx as the kernel set them, and is told a frame to return to
+    ".macro systrap_write_report",
+    "mov [rbx + {SIGNAL}], rdi",
+    "mov [rbx + {INFO}], rsi",
+    "mov [rbx + {UCONTEXT}], rdx",
+    "mov [rbx + {FS}], r10",
+    "mov [rbx + {GS}], r8",
+    ".endm",
     "runsc_systrap_event:",
     "rdfsbase r10",
     "rdgsbase r8",
     "mov r9, {COMMANDS}",
     "cmp dword ptr [r9 + {VARIANT}], 0",
     "jne 3f",
+    // while the sentry looks, a report goes through memory
+    "mov rbx, rsp",
+    "and rbx, -{AREA_LEN}",
+    "mov eax, [rbx + {STATE}]",
+    "cmp eax, {SPINNING}",
+    "je 5f",
+    "cmp eax, {LEARN}",
+    "jne 2f",
+    "5:",
+    "systrap_write_report",
+    "mov ecx, {TOLD}",
+    "lock cmpxchg [rbx + {STATE}], ecx",
+    "jne 2f",
+    "mov ecx, {LOOKS}",
+    "1:",
+    "mov eax, [rbx + {STATE}]",
+    "cmp eax, {TOLD}",
+    "jne 9f",
+    "pause",
+    "dec ecx",
+    "jnz 1b",
+    "mov eax, {TOLD}",
+    "mov ecx, {TOLD_WAITING}",
+    "lock cmpxchg [rbx + {STATE}], ecx",
+    "jz 2f",
+    "9:",
+    "cmp eax, {TELL_AGAIN}",
+    "je 2f",
+    "mov rax, [rbx + {ANSWER}]",
+    "jmp 4f",
+    "2:",
     "systrap_call {EVENT}",
     "runsc_systrap_reported:",
     // bit 0: another context begins; 0: end
@@ -396,11 +437,7 @@ global_asm!(
     "3:",
     "mov rbx, rsp",
     "and rbx, -{AREA_LEN}",
-    "mov [rbx + {SIGNAL}], rdi",
-    "mov [rbx + {INFO}], rsi",
-    "mov [rbx + {UCONTEXT}], rdx",
-    "mov [rbx + {FS}], r10",
-    "mov [rbx + {GS}], r8",
+    "systrap_write_report",
     "mov eax, 1",
     "xchg [rbx + {TURN}], eax",
     "lea rdi, [rbx + {TURN}]",
@@ -468,6 +505,13 @@ global_asm!(
     UCONTEXT = const area::UCONTEXT,
     TURN = const area::TURN,
     ANSWER = const area::ANSWER,
+    STATE = const area::STATE,
+    SPINNING = const direct::SPINNING,
+    LEARN = const direct::LEARN,
+    TOLD = const direct::TOLD,
+    TOLD_WAITING = const direct::TOLD_WAITING,
+    TELL_AGAIN = const direct::TELL_AGAIN,
+    LOOKS = const direct_text::LOOKS,
     THREAD_FLAGS = const THREAD_FLAGS,
     LISTENER_FLAGS = const NEW_LISTENER | WAIT_KILLABLE_RECV,
     BASE_FILTER = const filters::head(filters::BASE),

@@ -28,6 +28,9 @@ const LOOK: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 500 });
 /// How long a new thread has to come up.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How often to look for a report that must be there soon; some 50 microseconds.
+const PATIENT_LOOKS: u32 = 1000;
+
 /// A stub process as such: its first thread is a child of ours.
 #[derive(Debug)]
 pub(super) struct Leader {
@@ -72,6 +75,8 @@ pub(super) enum Waiting {
     Waited(u64),
     /// In a report, the notification; all it has to go on with is in the frame.
     Report(u64, Report),
+    /// The same, through memory.
+    Told(Report),
 }
 
 /// Why a thread reports.
@@ -183,27 +188,43 @@ impl Thread {
         }
     }
 
-    /// Leaves a call of the application, if it is in one. Returns whether it is in none any more.
-    pub(super) fn leave_call(&mut self) -> bool {
-        self.call().is_none() || self.finish_call(0).is_ok()
-    }
-
     /// The same for a direct call. If the application has made us believe in one, its code runs on; it has to be back soon.
     fn finish_direct(&mut self) -> Result<Report, PlatformError> {
+        if self.spin.is_active()
+            && direct::ask_for_registers(&self.area, true)
+            && let Some(report) = self.look_for_registers()?
+        {
+            self.waiting = Waiting::Told(report);
+            return Ok(report);
+        }
         self.stop_looking();
         self.pulse.kicked();
-        if !direct::ask_for_registers(&self.area)
-            && let Waiting::Waited(_) = self.receive()?
-        {
+        direct::ask_for_registers(&self.area, false);
+        if let Waiting::Waited(_) = self.receive()? {
             direct::leave_word(&self.area, true);
             self.answer(0);
-            self.receive()?;
-        } else if let Waiting::Direct(_) = self.waiting {
             self.receive()?;
         }
         direct::set_looking(&self.area, false);
         match self.waiting {
             Waiting::Report(_, report) => Ok(report),
+            _ => Err(self.misbehaves()),
+        }
+    }
+
+    /// The report that was asked for; none if it is to come by a notification, because it takes long.
+    fn look_for_registers(&self) -> Result<Option<Report>, PlatformError> {
+        for _ in 0..PATIENT_LOOKS {
+            if direct::is_told(&self.area) {
+                break;
+            }
+            std::hint::spin_loop();
+        }
+        if direct::ask_by_notification(&self.area) {
+            return Ok(None);
+        }
+        match self.find()? {
+            Some(Waiting::Told(report)) => Ok(Some(report)),
             _ => Err(self.misbehaves()),
         }
     }
@@ -225,15 +246,18 @@ impl Thread {
         Ok(true)
     }
 
-    /// Whether to look for direct calls after the answer to the call that it is in.
+    /// Whether to look for direct calls after the next answer.
     pub(super) fn begins_to_look(&mut self) -> bool {
-        matches!(self.waiting, Waiting::Call(..)) && self.spin.begins()
+        matches!(self.waiting, Waiting::Call(..) | Waiting::Report(..)) && self.spin.begins()
     }
 
     /// Prepares that. The application can make us believe in calls from now on.
     pub(super) fn begin_to_look(&self) {
         // It is to run on another CPU.
         self.set_synchronous(false);
+        if let Some(all) = sched::all_cpus() {
+            let _ = all.without(sched::current_cpu()).apply(self.tid);
+        }
         direct::set_looking(&self.area, true);
     }
 
@@ -254,16 +278,16 @@ impl Thread {
     }
 
     /// Looks for the next direct call, for as long as that seems worth it. `stop` tells that we are wanted elsewhere.
-    fn look(&mut self, stop: &dyn Fn() -> bool) -> Option<SyscallArgs> {
+    fn look(&mut self, stop: &dyn Fn() -> bool) -> Result<Option<Waiting>, PlatformError> {
         if !self.spin.is_active() {
-            return None;
+            return Ok(None);
         }
         let mut look = self.spin.look();
         loop {
             for _ in 0..8 {
-                if let Some(call) = direct::posted(&self.area) {
+                if let Some(found) = self.find()? {
                     self.spin.served();
-                    return Some(call);
+                    return Ok(Some(found));
                 }
                 std::hint::spin_loop();
             }
@@ -273,12 +297,51 @@ impl Thread {
                 Next::Stop => true,
             };
             if over {
-                // One may have come at last: it is answered, and then we sleep.
-                let late = direct::look_away(&self.area);
+                // Something may have come at last: it is answered, and then we sleep.
+                let late = if direct::look_away(&self.area) { None } else { self.find()? };
                 self.stop_looking();
-                return late;
+                return Ok(late);
             }
         }
+    }
+
+    /// What has come through memory.
+    #[inline]
+    fn find(&self) -> Result<Option<Waiting>, PlatformError> {
+        if let Some(call) = direct::posted(&self.area) {
+            return Ok(Some(Waiting::Direct(call)));
+        }
+        if !direct::is_told(&self.area) {
+            return Ok(None);
+        }
+        match self.written_report(0)? {
+            Waiting::Report(_, report) => Ok(Some(Waiting::Told(report))),
+            // It never parks this way.
+            _ => Err(self.misbehaves()),
+        }
+    }
+
+    /// A report that was written into the area.
+    fn written_report(&self, id: u64) -> Result<Waiting, PlatformError> {
+        let read = |at| self.area.read(at);
+        let bases = (read(area::FS), read(area::GS));
+        self.report(id, read(area::SIGNAL), (read(area::INFO), read(area::UCONTEXT)), bases)
+    }
+
+    /// Has it wait in a notification, whatever it is in.
+    pub(super) fn settle(&mut self) -> bool {
+        if let Waiting::Told(_) = self.waiting {
+            self.stop_looking();
+            self.pulse.kicked();
+            direct::ask_again(&self.area);
+            let reported = matches!(self.receive(), Ok(Waiting::Report(..)));
+            direct::set_looking(&self.area, false);
+            if !reported {
+                self.leader.doom();
+            }
+            return reported;
+        }
+        self.call().is_none() || self.finish_call(0).is_ok()
     }
 
     fn has_notification(&self) -> bool {
@@ -292,6 +355,9 @@ impl Thread {
         if self.spin.is_active() {
             self.spin.ended();
             self.set_synchronous(true);
+            if let Some(all) = sched::all_cpus() {
+                let _ = all.apply(self.tid);
+            }
         }
     }
 
@@ -303,7 +369,7 @@ impl Thread {
 
     /// Has it end itself. Returns whether it did.
     pub(super) fn end(&mut self) -> bool {
-        if !self.leave_call() {
+        if !self.settle() {
             return false;
         }
         self.answer(0);
@@ -328,10 +394,21 @@ impl Thread {
     }
 
     /// Lets it return to a frame, with a clean slate if another context begins.
-    pub(super) fn resume(&self, frame: Frame, bases: (u64, u64), clean: bool) {
+    pub(super) fn resume(&mut self, frame: Frame, bases: (u64, u64), clean: bool) -> Result<(), PlatformError> {
         self.area.write(area::FS, bases.0);
         self.area.write(area::GS, bases.1);
-        self.answer(frame.address(&self.area) | u64::from(clean));
+        let answer = frame.address(&self.area) | u64::from(clean);
+        if let Waiting::Told(_) = self.waiting {
+            if direct::answer_report(&self.area, answer, self.spin.is_active()) {
+                return Ok(());
+            }
+            // It reports once more, by a notification.
+            self.stop_looking();
+            let Waiting::Report(..) = self.receive()? else { return Err(self.misbehaves()) };
+            direct::set_looking(&self.area, false);
+        }
+        self.answer(answer);
+        Ok(())
     }
 
     /// Nothing that it has to go on with counts any more.
@@ -350,7 +427,7 @@ impl Thread {
             ) => {
                 let _ = notify::answer(listener.as_fd(), id, value);
             }
-            (Link::Listener(_), Waiting::Direct(_)) => {}
+            (Link::Listener(_), Waiting::Direct(_) | Waiting::Told(_)) => {}
             (Link::Futex, _) => {
                 self.area.write(area::ANSWER, value);
                 let turn = self.area.word(area::TURN);
@@ -363,16 +440,14 @@ impl Thread {
     /// Waits for the next event of application code, and looks for direct calls first if that seems worth it. `stop` tells
     /// that we are wanted elsewhere.
     pub(super) fn next_event(&mut self, stop: &dyn Fn() -> bool) -> Result<Waiting, PlatformError> {
-        if let Some(call) = self.look(stop) {
-            self.waiting = Waiting::Direct(call);
-            return Ok(self.waiting);
+        if let Some(found) = self.look(stop)? {
+            self.waiting = found;
+            return Ok(found);
         }
         let received = self.receive()?;
-        let through_gate = matches!(received, Waiting::Call(..)) && direct::misses(&self.area, &mut self.misses);
-        if through_gate {
-            self.spin.missed();
-        } else {
-            self.spin.interfered();
+        match received {
+            Waiting::Call(..) if !direct::misses(&self.area, &mut self.misses) => self.spin.interfered(),
+            _ => self.spin.missed(),
         }
         Ok(received)
     }
@@ -416,10 +491,7 @@ impl Thread {
             }
             Link::Futex => {
                 self.sleep()?;
-                let read = |at| self.area.read(at);
-                let signal = read(area::SIGNAL);
-                let bases = (read(area::FS), read(area::GS));
-                self.report(0, signal, (read(area::INFO), read(area::UCONTEXT)), bases)?
+                self.written_report(0)?
             }
         };
         Ok(waiting)
