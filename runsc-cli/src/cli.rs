@@ -63,6 +63,10 @@ pub(crate) struct Switches {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, action = ArgAction::Set,
           default_value_t = false, default_missing_value = "true", hide_default_value = true, hide_possible_values = true)]
     pub(crate) strace: bool,
+    /// Rewrite code of the application that makes many system calls, so that they pass through memory (systrap)
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, action = ArgAction::Set,
+          default_value_t = true, default_missing_value = "true", hide_possible_values = true)]
+    pub(crate) rewrite: bool,
     /// cgroupsPath is "slice:prefix:name"
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, action = ArgAction::Set,
           default_value_t = false, default_missing_value = "true", hide_default_value = true, hide_possible_values = true)]
@@ -77,9 +81,7 @@ pub(crate) enum Platform {
     /// As systrap does on hosts without synchronous notifications; for tests.
     #[value(hide = true)]
     SystrapFutex,
-    /// Systrap, with code that makes many calls rewritten to hand them over through memory while a CPU is idle
-    SystrapDirect,
-    /// The same at the first opportunity; for tests.
+    /// Systrap, with code rewritten at the first opportunity; for tests.
     #[value(hide = true)]
     SystrapEager,
     Kvm,

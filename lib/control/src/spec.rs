@@ -44,13 +44,13 @@ pub struct SandboxSpec {
 pub enum PlatformKind {
     /// `PTRACE_SYSEMU`.
     Ptrace,
-    /// seccomp user notification.
+    /// seccomp user notification, and code rewritten to make calls without entering the host's kernel.
     Systrap,
-    /// The same without notifications, as on hosts that lack them.
+    /// The same without rewritten code.
+    SystrapPlain,
+    /// Without notifications, as on hosts that lack them.
     SystrapFutex,
-    /// Systrap, with code rewritten to make calls without entering the host's kernel.
-    SystrapDirect,
-    /// The same, at the first opportunity.
+    /// With code rewritten at the first opportunity.
     SystrapEager,
     /// `/dev/kvm`.
     Kvm,

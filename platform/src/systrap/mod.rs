@@ -81,12 +81,13 @@ struct Host {
 }
 
 impl Systrap {
-    /// Starts the zygote and proves that stubs work, in the fastest variant that does.
+    /// Starts the zygote and proves that stubs work, in the fastest variant that does. By notifications, code of applications
+    /// that makes many calls is rewritten.
     ///
     /// Call it on the process's first thread, before there are others, with the descriptor table that the sentry keeps:
     /// stubs share it.
     pub fn new() -> Result<Self, PlatformError> {
-        match Self::with(Variant::Notify) {
+        match Self::start(Variant::Notify, Some(Eagerness::REASONABLE)) {
             Ok(platform) => Ok(platform),
             Err(error) => {
                 tracing::debug!(%error, "systrap cannot hand over by notifications");
@@ -95,17 +96,12 @@ impl Systrap {
         }
     }
 
-    /// The same in a given variant.
+    /// The same in a given variant, with no code rewritten.
     pub fn with(variant: Variant) -> Result<Self, PlatformError> {
         Self::start(variant, None)
     }
 
-    /// By notifications, with the application's code rewritten where it makes many calls.
-    pub fn direct() -> Result<Self, PlatformError> {
-        Self::start(Variant::Notify, Some(Eagerness::REASONABLE))
-    }
-
-    /// The same, at the first opportunity, for tests.
+    /// By notifications, with code rewritten at the first opportunity, for tests.
     pub fn eagerly_direct() -> Result<Self, PlatformError> {
         Self::start(Variant::Notify, Some(Eagerness::TEST))
     }

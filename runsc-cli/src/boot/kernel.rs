@@ -49,8 +49,8 @@ fn make_platform(kind: PlatformKind) -> Result<Arc<dyn Platform>, Failure> {
     let made: Result<Arc<dyn Platform>, PlatformError> = match kind {
         PlatformKind::Ptrace => Ptrace::new().map(|platform| Arc::new(platform) as _),
         PlatformKind::Systrap => Systrap::new().map(|platform| Arc::new(platform) as _),
+        PlatformKind::SystrapPlain => Systrap::with(Variant::Notify).map(|platform| Arc::new(platform) as _),
         PlatformKind::SystrapFutex => Systrap::with(Variant::Futex).map(|platform| Arc::new(platform) as _),
-        PlatformKind::SystrapDirect => Systrap::direct().map(|platform| Arc::new(platform) as _),
         PlatformKind::SystrapEager => Systrap::eagerly_direct().map(|platform| Arc::new(platform) as _),
         PlatformKind::Kvm => return Err(Failure::other("this platform is not built in, use --platform=systrap")),
     };

@@ -82,7 +82,7 @@ pub(crate) fn of_bundle(
     overlay: &OverlayMode,
     mut files: Vec<(u32, OwnedFd)>,
 ) -> Result<Created> {
-    let platform = platform(global.platform)?;
+    let platform = platform(global.platform, global.switches.rewrite)?;
     let network = network(global.network, &bundle.spec);
     let root = Root::new(global.root.as_deref())?;
     if let Some(pod) = pod::of(&bundle.spec) {
@@ -202,12 +202,12 @@ pub(crate) fn inherited_files(count: u32) -> Result<Vec<(u32, OwnedFd)>> {
     (3..count.saturating_add(3)).map(inherited).collect()
 }
 
-fn platform(platform: Platform) -> Result<PlatformKind> {
+fn platform(platform: Platform, rewrite: bool) -> Result<PlatformKind> {
     match platform {
         Platform::Ptrace => Ok(PlatformKind::Ptrace),
-        Platform::Systrap => Ok(PlatformKind::Systrap),
+        Platform::Systrap if rewrite => Ok(PlatformKind::Systrap),
+        Platform::Systrap => Ok(PlatformKind::SystrapPlain),
         Platform::SystrapFutex => Ok(PlatformKind::SystrapFutex),
-        Platform::SystrapDirect => Ok(PlatformKind::SystrapDirect),
         Platform::SystrapEager => Ok(PlatformKind::SystrapEager),
         Platform::Kvm => bail!("platform kvm is not available in this version: use --platform=systrap"),
     }
