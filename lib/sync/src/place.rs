@@ -1,14 +1,14 @@
 //! Where a thread wakes up: on the CPU of whoever wakes it, if the two take turns.
 //!
 //! The kernel likes to wake a thread on an idle CPU. Waking that CPU up takes many times as long as a short turn of a thread
-//! that answers and sleeps again. So where a thread has slept soon after it woke others several times on end, and the one it
-//! wakes was up for a short time only, that one is bound to the waker's CPU. It is let go when it stays up for longer, or when
+//! that answers and sleeps again. So where a thread usually sleeps soon after it woke others, and the one it wakes is usually
+//! up for a short time only, that one is bound to the waker's CPU. It is let go when it stays up for longer, or when
 //! somebody else wakes it.
 //!
 //! Neighbour: [`crate::parker`]. There are no locks.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
@@ -16,8 +16,11 @@ use host::sched::{self, CpuMask};
 
 /// What counts as a short turn: about what it takes to wake a CPU up.
 const SHORT: Duration = Duration::from_micros(50);
-/// How often a thread must have slept soon after it woke others.
+/// How often, on balance, a thread must have slept soon after it woke others, or had a short turn; and how much of that is
+/// remembered. Something else counts as much as several of those.
 const HABIT: u8 = 4;
+const MEMORY: u8 = 32;
+const RELAPSE: u8 = 8;
 /// How many times a bound thread may go on before it is let go.
 const STEPS: u32 = 8;
 
@@ -28,8 +31,8 @@ pub(crate) struct Sleeper {
     tid: i32,
     /// The CPU that it is bound to, plus one; 0 if to none.
     bound: AtomicU32,
-    /// Whether its last turn was short.
-    brief: AtomicBool,
+    /// How often its turns were short, on balance.
+    brief: AtomicU8,
     /// How many times it went on in this turn, while bound.
     steps: AtomicU32,
 }
@@ -38,13 +41,13 @@ pub(crate) struct Sleeper {
 struct Turns {
     began: Cell<Option<Instant>>,
     woke: Cell<Option<Instant>>,
-    /// How often on end it slept soon after it woke others.
-    streak: Cell<u8>,
+    /// How often it slept soon after it woke others, on balance.
+    soon: Cell<u8>,
 }
 
 thread_local! {
     static TURNS: Turns =
-        const { Turns { began: Cell::new(None), woke: Cell::new(None), streak: Cell::new(0) } };
+        const { Turns { began: Cell::new(None), woke: Cell::new(None), soon: Cell::new(0) } };
 }
 
 /// The calling thread's turn begins.
@@ -59,7 +62,7 @@ impl Sleeper {
             thread: std::thread::current(),
             tid: sched::current_thread(),
             bound: AtomicU32::new(0),
-            brief: AtomicBool::new(false),
+            brief: AtomicU8::new(0),
             steps: AtomicU32::new(0),
         }
     }
@@ -67,11 +70,16 @@ impl Sleeper {
     /// Its turn ends. Called by the thread itself.
     pub(crate) fn lies_down(&self, now: Instant) {
         let soon = |since: Instant| now.saturating_duration_since(since) < SHORT;
+        let learn = |habit: u8, again: bool| match again {
+            true => (habit + 1).min(MEMORY),
+            false => habit.saturating_sub(RELAPSE),
+        };
         TURNS.with(|turns| {
             if let Some(woke) = turns.woke.take() {
-                turns.streak.set(if soon(woke) { turns.streak.get().saturating_add(1) } else { 0 });
+                turns.soon.set(learn(turns.soon.get(), soon(woke)));
             }
-            self.brief.store(turns.began.take().is_some_and(soon), Ordering::Relaxed);
+            let brief = turns.began.take().is_some_and(soon);
+            self.brief.store(learn(self.brief.load(Ordering::Relaxed), brief), Ordering::Relaxed);
         });
         self.steps.store(0, Ordering::Relaxed);
     }
@@ -93,9 +101,9 @@ impl Sleeper {
             if turns.woke.get().is_none() {
                 turns.woke.set(Some(Instant::now()));
             }
-            turns.streak.get() >= HABIT
+            turns.soon.get() >= HABIT
         });
-        let cpu = if together && self.brief.load(Ordering::Relaxed) { sched::current_cpu() + 1 } else { 0 };
+        let cpu = if together && self.brief.load(Ordering::Relaxed) >= HABIT { sched::current_cpu() + 1 } else { 0 };
         self.bind(cpu);
         self.thread.unpark();
     }
