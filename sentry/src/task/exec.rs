@@ -145,7 +145,7 @@ impl CurrentTask {
                 .any(|other| other.fs().is_some_and(|fs| Arc::ptr_eq(&fs, self.fs())))
     }
 
-    /// Ends all other threads and takes the leader's identity. EAGAIN if the process is ending, or another thread was
+    /// Ends all other threads and takes the leader's identity. An error if the process is ending, or another thread was
     /// quicker; the calling thread is then about to end.
     fn end_other_threads(&mut self) -> Result<()> {
         let group = Arc::clone(self.group());
@@ -154,10 +154,12 @@ impl CurrentTask {
             if threads.live <= 1 && self.is_leader() {
                 return Ok(());
             }
-            if threads.execing.is_some() {
-                return err(Errno::EAGAIN);
+            if threads.execing.is_none() {
+                threads.execing = Some(Arc::clone(self));
+            } else {
+                drop(threads);
+                return self.wait_for_death();
             }
-            threads.execing = Some(Arc::clone(self));
         }
         if !group.signals.kill_others(&self.signals) {
             group.threads.lock().execing = None;
@@ -178,6 +180,14 @@ impl CurrentTask {
             self.take_over_leader();
         }
         Ok(())
+    }
+
+    /// Another thread was quicker, and is about to end this one, which must not see application code before.
+    fn wait_for_death(&self) -> Result<()> {
+        loop {
+            self.parker().reset();
+            self.park_killable()?;
+        }
     }
 
     /// The leader has ended; this thread takes its number and its place.
