@@ -316,3 +316,16 @@ TEST(ownership_and_special_files) {
     CHECK_OK(stat("g/d", &st));
     CHECK(st.st_gid == 77 && (st.st_mode & S_ISGID));
 }
+
+TEST(devices_stay_at_their_start) {
+    const char *devices[] = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"};
+    for (int i = 0; i < 5; i++) {
+        int fd = CHECK_OK(open(devices[i], O_RDWR));
+        for (int whence = SEEK_SET; whence <= SEEK_HOLE; whence++) {
+            CHECK_EQ(lseek(fd, -5, whence), 0);
+            CHECK_EQ(lseek(fd, 1L << 40, whence), 0);
+        }
+        CHECK_ERRNO(lseek(fd, 0, 9), EINVAL);
+        CHECK_OK(close(fd));
+    }
+}

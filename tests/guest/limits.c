@@ -159,6 +159,8 @@ TEST(scheduler_calls) {
     int cpus = CPU_COUNT(&set);
     CHECK(cpus >= 1);
     CHECK_ERRNO(syscall(SYS_sched_getaffinity, 0, 1, &set), EINVAL);
+    CHECK_ERRNO(sched_getaffinity(-1, sizeof set, &set), ESRCH);
+    CHECK_ERRNO(sched_setaffinity(-1, sizeof set, &set), ESRCH);
     int first = 0;
     while (!CPU_ISSET(first, &set))
         first++;

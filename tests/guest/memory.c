@@ -213,3 +213,21 @@ TEST(msync_mincore_mlock) {
     CHECK_ERRNO(msync(p, 2 * PAGE, MS_ASYNC), ENOMEM);
     CHECK_ERRNO(mlock(p, 2 * PAGE), ENOMEM);
 }
+
+/* What a private mapping has of its own goes with the end of the file, not with a hole in it. */
+TEST(truncation_takes_private_copies) {
+    int fd = CHECK_OK(memfd_create("cut", 0));
+    CHECK_OK(ftruncate(fd, 3 * PAGE));
+    char *p = mmap(NULL, 3 * PAGE, RW, MAP_PRIVATE, fd, 0);
+    CHECK(p != MAP_FAILED);
+    memset(p, 'x', 3 * PAGE);
+    CHECK_OK(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, PAGE, PAGE));
+    CHECK_EQ(p[PAGE], 'x');
+    CHECK_OK(ftruncate(fd, PAGE + 1));
+    CHECK_OK(ftruncate(fd, 3 * PAGE));
+    CHECK(p[0] == 'x' && p[PAGE] == 'x' && p[2 * PAGE - 1] == 'x' && p[2 * PAGE] == 0);
+    p[2 * PAGE] = 'y';
+    CHECK_OK(ftruncate(fd, 0));
+    CHECK_OK(ftruncate(fd, 3 * PAGE));
+    CHECK(p[0] == 0 && p[PAGE] == 0 && p[2 * PAGE] == 0);
+}

@@ -380,3 +380,32 @@ TEST(the_leader_takes_the_terminal_along) {
     CHECK_EQ(read(fds[0], &c, 1), 1);
     CHECK_EQ(c, 'd');
 }
+
+TEST(locked_settings_stay) {
+    struct termios t, locked;
+    int soft = 0;
+    open_pty();
+    memset(&locked, 1, sizeof locked);
+    CHECK_OK(ioctl(slave, 0x5456 /* TIOCGLCKTRMIOS */, &locked));
+    CHECK(locked.c_iflag == 0 && locked.c_lflag == 0 && locked.c_cc[VINTR] == 0);
+    locked.c_lflag = ECHO;
+    locked.c_cc[VINTR] = 1;
+    if (ioctl(slave, 0x5457 /* TIOCSLCKTRMIOS */, &locked) != 0) {
+        CHECK_EQ(errno, EPERM);
+        check_skip("no CAP_SYS_ADMIN");
+    }
+    t = get();
+    t.c_lflag &= ~(ECHO | ICANON);
+    t.c_cc[VINTR] = t.c_cc[VQUIT] = 'q';
+    set(t);
+    t = get();
+    CHECK_EQ(t.c_lflag & (ECHO | ICANON), ECHO);
+    CHECK(t.c_cc[VINTR] == 3 && t.c_cc[VQUIT] == 'q');
+    CHECK_OK(ioctl(master, 0x5456, &locked));
+    CHECK_EQ(locked.c_lflag, ECHO);
+    CHECK_OK(ioctl(slave, TIOCGSOFTCAR, &soft));
+    CHECK_EQ(soft, (get().c_cflag & CLOCAL) != 0);
+    soft = 1;
+    CHECK_OK(ioctl(slave, TIOCSSOFTCAR, &soft));
+    CHECK(get().c_cflag & CLOCAL);
+}

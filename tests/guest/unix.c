@@ -219,6 +219,14 @@ TEST(descriptors_travel) {
     msg = receive(sv[1], CMSG_SPACE(4), 0);
     CHECK_EQ(msg.msg_controllen, CMSG_SPACE(4)); /* alignment leaves room for the second */
     CHECK_EQ(CMSG_FIRSTHDR(&msg)->cmsg_len, CMSG_LEN(8));
+    /* room for less than one, and for one and a half without alignment's help */
+    send_fds(sv[0], two, 2);
+    msg = receive(sv[1], CMSG_LEN(3), 0);
+    CHECK_EQ(msg.msg_flags & MSG_CTRUNC, MSG_CTRUNC);
+    send_fds(sv[0], two, 2);
+    msg = receive(sv[1], CMSG_LEN(7), 0);
+    CHECK_EQ(msg.msg_flags & MSG_CTRUNC, MSG_CTRUNC);
+    CHECK_EQ(CMSG_FIRSTHDR(&msg)->cmsg_len, CMSG_LEN(4));
     /* messages with descriptors are not joined with what follows */
     CHECK_EQ(write(sv[0], "a", 1), 1);
     send_fds(sv[0], pipes, 1);

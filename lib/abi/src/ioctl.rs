@@ -119,6 +119,8 @@ numbers! {
         TIOCGEXCL = 0x80045440,
         TIOCGPTPEER = 0x5441,
         TIOCSIG = 0x40045436,
+        TIOCGLCKTRMIOS = 0x5456,
+        TIOCSLCKTRMIOS = 0x5457,
         FIONCLEX = 0x5450,
         FIOCLEX = 0x5451,
         FIOASYNC = 0x5452,

@@ -1,6 +1,10 @@
 //! What the CPU says of itself, by the CPUID instruction: for /proc/cpuinfo and AT_HWCAP.
 
+mod cache;
+
 use std::arch::x86_64::__cpuid_count;
+
+pub use cache::{Cache, caches};
 
 /// Identity of the CPU.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

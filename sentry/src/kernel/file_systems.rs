@@ -48,7 +48,8 @@ impl Kernel {
     ) -> Result<Arc<Dentry>> {
         match kind {
             "tmpfs" | "ramfs" => {
-                let options = tmpfs::Options::for_memory(self.memory_total).parse(data, self.memory_total)?;
+                let options =
+                    tmpfs::Options::for_memory(self.memory_total).parse(data, self.memory_total, &self.root_user_ns)?;
                 tmpfs::TmpFs::mount(&self.memfile, options)
             }
             "devpts" => {

@@ -91,8 +91,8 @@ impl MemoryManager {
         if covered { Ok(()) } else { err(Errno::ENOMEM) }
     }
 
-    /// Takes away what is mapped of an object from `offset` on, see [`Mappings::invalidate`].
-    pub(super) fn invalidate(&self, object: &Mappings, offset: u64, len: u64) {
+    /// Takes away what is mapped of an object from `offset` on, see [`Mappings::invalidate`] and [`Mappings::cut`].
+    pub(super) fn take_away(&self, object: &Mappings, offset: u64, len: u64, copies_too: bool) {
         let end = offset.saturating_add(len);
         // Only the platform can fail here, and then the address space is lost anyway.
         let _ = self.change(|change| {
@@ -109,7 +109,11 @@ impl MemoryManager {
                 }
             }
             for range in gone {
-                change.remove_borrowed(range);
+                if copies_too {
+                    change.remove_pages(range);
+                } else {
+                    change.remove_borrowed(range);
+                }
             }
             Ok(())
         });

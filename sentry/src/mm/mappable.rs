@@ -1,7 +1,7 @@
 //! What can be mapped, and who has mapped it.
 //!
 //! A file system implements [`Mappable`] for the data of an inode. Truncation: the file system first makes
-//! [`Mappable::translate`] refuse the pages that go away, then calls [`Mappings::invalidate`] without holding any lock of
+//! [`Mappable::translate`] refuse the pages that go away, then calls [`Mappings::invalidate`] or [`Mappings::cut`] without holding any lock of
 //! level `Mm` or above, and only then frees the pages: a page fault either sees the new size or is undone.
 //!
 //! Locks: `Mappings`, a leaf here; `invalidate` takes `Mm` of one address space after the other, holding nothing else.
@@ -96,9 +96,18 @@ impl Mappings {
     /// Takes the host mappings of `offset..offset+len` away from every address space; they come back by faults. Private
     /// copies stay. No lock of level `Mm` or above may be held.
     pub fn invalidate(&self, offset: u64, len: u64) {
+        self.take_away(offset, len, false);
+    }
+
+    /// The same for what lies behind the object's new end, from a page's start on: there the private copies go as well.
+    pub fn cut(&self, end: u64) {
+        self.take_away(end, u64::MAX - end, true);
+    }
+
+    fn take_away(&self, offset: u64, len: u64, copies_too: bool) {
         let users: Vec<_> = self.users.lock().values().filter_map(|(mm, _)| mm.upgrade()).collect();
         for mm in users {
-            mm.invalidate(self, offset, len);
+            mm.take_away(self, offset, len, copies_too);
         }
     }
 

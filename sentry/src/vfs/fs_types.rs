@@ -60,11 +60,13 @@ pub fn keep_options(_: &CurrentTask, _: &Arc<Dentry>, _: &[u8]) -> Result<()> {
 
 fn mount_tmpfs(task: &CurrentTask, _: &[u8], data: &[u8]) -> Result<Arc<Dentry>> {
     let memory = task.kernel().memory_total;
-    TmpFs::mount(&task.kernel().memfile, Options::for_memory(memory).parse(data, memory)?)
+    let creds = task.creds();
+    let options = Options::for_memory(memory).owned_by(creds.fsuid, creds.fsgid);
+    TmpFs::mount(&task.kernel().memfile, options.parse(data, memory, &creds.user_ns)?)
 }
 
 fn remount_tmpfs(task: &CurrentTask, root: &Arc<Dentry>, data: &[u8]) -> Result<()> {
     let fs: &dyn std::any::Any = &**root.fs();
     let Some(fs) = fs.downcast_ref::<TmpFs>() else { return err(Errno::EINVAL) };
-    fs.remount(fs.options().parse(data, task.kernel().memory_total)?)
+    fs.remount(fs.options().parse(data, task.kernel().memory_total, &task.creds().user_ns)?)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use abi::fcntl as cmd;
-use abi::fcntl::{F_OWNER_PGRP, F_OWNER_PID, F_OWNER_TID, FD_CLOEXEC, FOwnerEx, OpenFlags, Seals};
+use abi::fcntl::{DnotifyFlags, F_OWNER_PGRP, F_OWNER_PID, F_OWNER_TID, FD_CLOEXEC, FOwnerEx, OpenFlags, Seals};
 use abi::signal::Signal;
 use abi::{Errno, UserAddr};
 use sentry::error::{Result, SysResult, err};
@@ -17,7 +17,7 @@ use sentry::vfs::file::{FileOwner, Target};
 use super::locks;
 use crate::arg::{Fd, low};
 
-/// fcntl(2). Leases are never granted (EAGAIN, as to a file that others have open); directory notification is EINVAL.
+/// fcntl(2). Leases are never granted (EAGAIN, as to a file that others have open).
 pub(crate) fn fcntl(task: &mut CurrentTask, fd: Fd, command: u32, arg: u64) -> SysResult {
     let file = task.files().get_raw(fd.0)?;
     if file.is_path() && !works_on_path(command) {
@@ -36,7 +36,7 @@ pub(crate) fn fcntl(task: &mut CurrentTask, fd: Fd, command: u32, arg: u64) -> S
             Ok(0)
         }
         cmd::F_GETFL => Ok(file.flags().bits().into()),
-        cmd::F_SETFL => set_flags(task, &file, OpenFlags::from_bits_retain(low(arg))),
+        cmd::F_SETFL => set_flags(task, fd, &file, OpenFlags::from_bits_retain(low(arg))),
         cmd::F_GETLK => locks::get(task, &file, pointer(arg), false).map(|()| 0),
         cmd::F_SETLK => locks::set(task, fd, &file, pointer(arg), false, false).map(|()| 0),
         cmd::F_SETLKW => locks::set(task, fd, &file, pointer(arg), false, true).map(|()| 0),
@@ -48,6 +48,10 @@ pub(crate) fn fcntl(task: &mut CurrentTask, fd: Fd, command: u32, arg: u64) -> S
         }
         cmd::F_SETSIG => set_signal(&file, low(arg).cast_signed()),
         cmd::F_GETSIG => Ok(file.owner().signal.unsigned_abs().into()),
+        cmd::F_NOTIFY => {
+            file.notify_of(task, fd.0, DnotifyFlags::from_bits_retain(low(arg)))?;
+            Ok(0)
+        }
         cmd::F_SETLEASE => match i16::try_from(arg) {
             Ok(cmd::F_UNLCK | cmd::F_RDLCK | cmd::F_WRLCK) => err(Errno::EAGAIN),
             _ => err(Errno::EINVAL),
@@ -93,7 +97,7 @@ fn duplicate(task: &CurrentTask, file: Arc<File>, from: u64, close_on_exec: bool
     Ok(u64::from(fd.unsigned_abs()))
 }
 
-fn set_flags(task: &CurrentTask, file: &Arc<File>, flags: OpenFlags) -> SysResult {
+fn set_flags(task: &CurrentTask, fd: Fd, file: &Arc<File>, flags: OpenFlags) -> SysResult {
     let now = file.flags();
     if flags.contains(OpenFlags::O_NOATIME)
         && !now.contains(OpenFlags::O_NOATIME)
@@ -101,6 +105,7 @@ fn set_flags(task: &CurrentTask, file: &Arc<File>, flags: OpenFlags) -> SysResul
     {
         return err(Errno::EPERM);
     }
+    file.signal_as(fd.0);
     file.change_flags(OpenFlags::SETFL, flags)?;
     Ok(0)
 }

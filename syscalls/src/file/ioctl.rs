@@ -23,6 +23,9 @@ pub(crate) fn ioctl(task: &mut CurrentTask, fd: Fd, request: u32, arg: u64) -> S
         FIONBIO | FIOASYNC => {
             let flag = if request == FIONBIO { OpenFlags::O_NONBLOCK } else { OpenFlags::FASYNC };
             let on = task.mm().read(int)? != 0;
+            if request == FIOASYNC {
+                file.signal_as(fd.0);
+            }
             file.change_flags(flag, if on { flag } else { OpenFlags::empty() })?;
             Ok(0)
         }

@@ -100,6 +100,7 @@ pub(super) fn store(
     }
     if received.ancillary.has_files() {
         let fits = writer.room_for_data() / 4;
+        writer.truncated |= received.ancillary.files.len() > fits;
         let mut numbers = Vec::new();
         for file in received.ancillary.files.arrive(fits) {
             match install(task, file, flags.contains(MsgFlags::MSG_CMSG_CLOEXEC)) {
@@ -115,7 +116,6 @@ pub(super) fn store(
         } else {
             writer.put(SOL_SOCKET, SCM_RIGHTS, &numbers)?;
         }
-        writer.truncated |= fits == 0;
     }
     let truncated = if writer.truncated { MsgFlags::MSG_CTRUNC } else { MsgFlags::empty() };
     Ok((u64::try_from(writer.used).unwrap_or(0), truncated))
@@ -141,6 +141,7 @@ impl Writer<'_> {
             self.truncated = true;
             return Ok(());
         }
+        self.truncated |= data.len() > self.room_for_data();
         let data = &data[..data.len().min(self.room_for_data())];
         let header = Cmsghdr { cmsg_len: cmsg_len(data.len()) as u64, cmsg_level: level, cmsg_type: kind };
         let at = self.addr.checked_add(self.used as u64)?;

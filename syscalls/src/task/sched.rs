@@ -146,7 +146,7 @@ pub(crate) fn sched_rr_get_interval(task: &mut CurrentTask, pid: i32, interval: 
 
 /// sched_setaffinity(2): stored; the host places threads.
 pub(crate) fn sched_setaffinity(task: &mut CurrentTask, pid: i32, len: u32, mask: UserPtr<u64>) -> Result<()> {
-    let target = find(task, pid)?;
+    let target = find_for_affinity(task, pid)?;
     let len = usize::try_from(len).unwrap_or(usize::MAX).min(cpu_words(task) * 8);
     let mut bytes = vec![0; cpu_words(task) * 8];
     task.mm().read_bytes(mask.addr(), &mut bytes[..len])?;
@@ -169,7 +169,7 @@ pub(crate) fn sched_getaffinity(task: &mut CurrentTask, pid: i32, len: u32, mask
     if len % 8 != 0 || len.saturating_mul(8) < task.kernel().cpus {
         return err(Errno::EINVAL);
     }
-    let mut words = find(task, pid)?.sched.get().affinity;
+    let mut words = find_for_affinity(task, pid)?.sched.get().affinity;
     if words.is_empty() {
         words = all_cpus(task);
     }
@@ -188,6 +188,11 @@ pub(crate) fn getcpu(task: &mut CurrentTask, cpu: UserPtr<u32>, node: UserPtr<u3
         Some(node) => task.mm().write(node, &0),
         None => Ok(()),
     }
+}
+
+/// No other call takes negative numbers for processes that are not there.
+fn find_for_affinity(task: &CurrentTask, pid: i32) -> Result<Arc<Task>> {
+    if pid < 0 { err(Errno::ESRCH) } else { find(task, pid) }
 }
 
 fn find(task: &CurrentTask, pid: i32) -> Result<Arc<Task>> {

@@ -14,9 +14,9 @@ use crate::vfs::{File, FileOps};
 
 pub(super) const MAJOR: u32 = 1;
 
-/// How much random data is made at a time.
 /// How much is zeroed before looking whether the task was killed.
 const ZERO_PIECE: usize = 256 << 10;
+/// How much random data is made at a time.
 const RANDOM_PIECE: usize = 4096;
 
 /// A memory device.
@@ -76,6 +76,10 @@ impl FileOps for Mem {
     }
 
     fn seekable(&self) -> bool {
+        true
+    }
+
+    fn stays_at_start(&self) -> bool {
         true
     }
 

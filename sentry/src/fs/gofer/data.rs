@@ -70,8 +70,7 @@ impl GoferInode {
         if let Body::Regular(contents) = &self.body
             && contents.mapped.load(Ordering::Acquire)
         {
-            let from = size.next_multiple_of(PAGE_SIZE);
-            contents.mappings.invalidate(from, u64::MAX - from);
+            contents.mappings.cut(size.next_multiple_of(PAGE_SIZE));
         }
     }
 }

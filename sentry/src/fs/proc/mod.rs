@@ -23,6 +23,8 @@ mod system;
 
 pub(crate) use memory::command_line;
 
+pub(crate) use system::memory_lines;
+
 use std::any::Any;
 use std::sync::Arc;
 

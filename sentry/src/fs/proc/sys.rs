@@ -81,6 +81,7 @@ const FIXED: &[(&str, &str, &str)] = &[
 
 /// Settings that are kept but steer nothing: directory, name, first value.
 const KEPT: &[(&str, &str, &str)] = &[
+    ("fs", "dir-notify-enable", "1\n"),
     ("fs", "lease-break-time", "45\n"),
     ("fs", "nr_open", "1048576\n"),
     ("fs/inotify", "max_queued_events", "16384\n"),

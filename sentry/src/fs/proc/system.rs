@@ -137,12 +137,12 @@ fn cpuinfo(task: &CurrentTask) -> Result<Vec<u8>> {
     Ok(out.into_bytes())
 }
 
-fn meminfo(task: &CurrentTask) -> Result<Vec<u8>> {
-    let kernel = task.kernel();
+/// What is said of memory, in KiB, under the names of /proc/meminfo.
+pub(crate) fn memory_lines(kernel: &Kernel) -> Vec<(&'static str, u64)> {
     let total = kernel.memory_total / 1024;
     let used = (kernel.memory_used() / 1024).min(total);
     let free = total - used;
-    let lines: &[(&str, u64)] = &[
+    vec![
         ("MemTotal:", total),
         ("MemFree:", free),
         ("MemAvailable:", free),
@@ -176,10 +176,13 @@ fn meminfo(task: &CurrentTask) -> Result<Vec<u8>> {
         ("VmallocUsed:", 0),
         ("VmallocChunk:", 0),
         ("Hugepagesize:", 2048),
-    ];
+    ]
+}
+
+fn meminfo(task: &CurrentTask) -> Result<Vec<u8>> {
     let mut out = String::new();
-    for (name, value) in lines {
-        if *name == "Hugepagesize:" {
+    for (name, value) in memory_lines(task.kernel()) {
+        if name == "Hugepagesize:" {
             for pages in ["HugePages_Total:", "HugePages_Free:", "HugePages_Rsvd:", "HugePages_Surp:"] {
                 let _ = writeln!(out, "{pages:<16}{:>8}", 0);
             }

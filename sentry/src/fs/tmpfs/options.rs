@@ -6,6 +6,7 @@ use abi::stat::S_IALLUGO;
 use abi::{Errno, PAGE_SIZE};
 
 use crate::error::{Result, err};
+use crate::task::creds::UserNamespace;
 
 /// What `mount -t tmpfs -o …` says.
 #[derive(Clone, Debug)]
@@ -40,6 +41,12 @@ impl Options {
         }
     }
 
+    /// For the root directory to be somebody's.
+    #[must_use]
+    pub fn owned_by(self, uid: u32, gid: u32) -> Self {
+        Self { uid, gid, ..self }
+    }
+
     /// Without limits.
     #[must_use]
     pub fn unlimited() -> Self {
@@ -47,8 +54,8 @@ impl Options {
     }
 
     /// Applies the text of mount(2), `size=64m,mode=755`. EINVAL for what is not understood. `memory` is what percentages
-    /// are of.
-    pub fn parse(mut self, text: &[u8], memory: u64) -> Result<Self> {
+    /// are of, `ns` is whose numbers name users.
+    pub fn parse(mut self, text: &[u8], memory: u64, ns: &UserNamespace) -> Result<Self> {
         let text = std::str::from_utf8(text).map_err(|_| Errno::EINVAL)?;
         for option in text.split(',').filter(|option| !option.is_empty()) {
             let (name, value) = option.split_once('=').unwrap_or((option, ""));
@@ -59,8 +66,8 @@ impl Options {
                 }
                 "nr_inodes" => (self.nr_inodes, self.inodes_given) = (number(value)?, true),
                 "mode" => self.mode = u32::from_str_radix(value, 8).map_err(|_| Errno::EINVAL)? & S_IALLUGO,
-                "uid" => self.uid = value.parse().map_err(|_| Errno::EINVAL)?,
-                "gid" => self.gid = value.parse().map_err(|_| Errno::EINVAL)?,
+                "uid" => self.uid = ns.uid(value.parse().map_err(|_| Errno::EINVAL)?)?,
+                "gid" => self.gid = ns.gid(value.parse().map_err(|_| Errno::EINVAL)?)?,
                 // Of no consequence here: pages are never huge, numbers never wrap, there is no swap and one node.
                 "huge" | "inode32" | "inode64" | "noswap" | "mpol" => {}
                 _ => return err(Errno::EINVAL),
@@ -137,11 +144,13 @@ mod tests {
 
     #[test]
     fn options_are_parsed_and_shown() {
-        let options = Options::for_memory(1 << 30).parse(b"size=64m,mode=755,uid=5,nr_inodes=1k", 1 << 30).unwrap();
+        let options = Options::for_memory(1 << 30)
+            .parse(b"size=64m,mode=755,uid=5,nr_inodes=1k", 1 << 30, &UserNamespace::root())
+            .unwrap();
         assert_eq!(options.max_pages(), 16384);
         assert_eq!(options.show(), "size=65536k,nr_inodes=1024,mode=755,uid=5,inode64");
-        assert!(Options::unlimited().parse(b"size=1q", 0).is_err());
-        assert!(Options::unlimited().parse(b"frob", 0).is_err());
-        assert_eq!(Options::unlimited().parse(b"size=50%", 1 << 20).unwrap().max_pages(), 128);
+        assert!(Options::unlimited().parse(b"size=1q", 0, &UserNamespace::root()).is_err());
+        assert!(Options::unlimited().parse(b"frob", 0, &UserNamespace::root()).is_err());
+        assert_eq!(Options::unlimited().parse(b"size=50%", 1 << 20, &UserNamespace::root()).unwrap().max_pages(), 128);
     }
 }

@@ -3,9 +3,9 @@
 use abi::capability::Cap;
 use abi::ioctl::{
     FIONREAD, TCFLSH, TCGETA, TCGETS, TCGETS2, TCSBRK, TCSBRKP, TCSETA, TCSETAF, TCSETAW, TCSETS, TCSETS2, TCSETSF,
-    TCSETSF2, TCSETSW, TCSETSW2, TCXONC, TIOCCBRK, TIOCEXCL, TIOCGDEV, TIOCGETD, TIOCGEXCL, TIOCGPGRP, TIOCGSID,
-    TIOCGWINSZ, TIOCNOTTY, TIOCNXCL, TIOCOUTQ, TIOCSBRK, TIOCSCTTY, TIOCSETD, TIOCSPGRP, TIOCSTI, TIOCSWINSZ,
-    TIOCVHANGUP,
+    TCSETSF2, TCSETSW, TCSETSW2, TCXONC, TIOCCBRK, TIOCEXCL, TIOCGDEV, TIOCGETD, TIOCGEXCL, TIOCGLCKTRMIOS, TIOCGPGRP,
+    TIOCGSID, TIOCGSOFTCAR, TIOCGWINSZ, TIOCNOTTY, TIOCNXCL, TIOCOUTQ, TIOCSBRK, TIOCSCTTY, TIOCSETD, TIOCSLCKTRMIOS,
+    TIOCSPGRP, TIOCSSOFTCAR, TIOCSTI, TIOCSWINSZ, TIOCVHANGUP,
 };
 use abi::poll::{POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM};
 use abi::termios::{
@@ -64,6 +64,20 @@ impl Tty {
                 self.state.lock().exclusive = cmd == TIOCEXCL;
                 Ok(0)
             }
+            TIOCGLCKTRMIOS => put(task, addr, &self.state.lock().locked.clone()),
+            TIOCSLCKTRMIOS if task.creds().has(Cap::CAP_SYS_ADMIN) => {
+                let locked = get(task, addr)?;
+                self.state.lock().locked = locked;
+                Ok(0)
+            }
+            TIOCSLCKTRMIOS => err(Errno::EPERM),
+            TIOCGSOFTCAR => put(task, addr, &i32::from(self.termios().c_cflag.contains(ControlFlags::CLOCAL))),
+            TIOCSSOFTCAR => {
+                let local: i32 = get(task, addr)?;
+                let mut new = self.termios();
+                new.c_cflag.set(ControlFlags::CLOCAL, local != 0);
+                self.change(task, new, When::Now, master)
+            }
             TIOCGEXCL => put(task, addr, &i32::from(self.state.lock().exclusive)),
             TIOCGETD => put(task, addr, &N_TTY),
             TIOCSETD if get::<u32>(task, addr)? == N_TTY => Ok(0),
@@ -113,6 +127,7 @@ impl Tty {
             state.discipline.flush_input();
         }
         let old = state.discipline.termios;
+        let new = with_locked(new, &old, &state.locked);
         // A pseudo-terminal has no line: eight bits, no parity, always readable.
         let cflag = new.c_cflag - ControlFlags::CSIZE - ControlFlags::PARENB | ControlFlags::CS8 | ControlFlags::CREAD;
         let effects = state.discipline.set_termios(Termios { c_cflag: cflag, ..new });
@@ -177,6 +192,24 @@ impl Tty {
         drop(state);
         self.slave_queue.notify(POLLOUT | POLLWRNORM);
         Ok(0)
+    }
+}
+
+/// `new` with what is locked as it was (`unset_locked_termios`).
+fn with_locked(new: Termios, old: &Termios, locked: &Termios) -> Termios {
+    let mut c_cc = new.c_cc;
+    for (at, byte) in c_cc.iter_mut().enumerate() {
+        if locked.c_cc[at] != 0 {
+            *byte = old.c_cc[at];
+        }
+    }
+    Termios {
+        c_iflag: (new.c_iflag - locked.c_iflag) | (old.c_iflag & locked.c_iflag),
+        c_oflag: (new.c_oflag - locked.c_oflag) | (old.c_oflag & locked.c_oflag),
+        c_cflag: (new.c_cflag - locked.c_cflag) | (old.c_cflag & locked.c_cflag),
+        c_lflag: (new.c_lflag - locked.c_lflag) | (old.c_lflag & locked.c_lflag),
+        c_line: if locked.c_line != 0 { old.c_line } else { new.c_line },
+        c_cc,
     }
 }
 

@@ -22,6 +22,7 @@ use abi::signal::Signal;
 use abi::stat::makedev;
 use abi::termios::{PacketStatus, Termios, Winsize};
 use sync::{Mutex, WaitQueue};
+use zerocopy::FromZeros;
 
 use self::discipline::{Discipline, Effects};
 use crate::lock_order::{Tty as TtyLevel, TtyControl};
@@ -59,6 +60,8 @@ struct State {
     packet: bool,
     packet_status: PacketStatus,
     exclusive: bool,
+    /// What set bits here name in the settings stays as it is (TIOCSLCKTRMIOS).
+    locked: Termios,
 }
 
 /// Whose terminal it is.
@@ -82,6 +85,7 @@ impl Tty {
                 packet: false,
                 packet_status: PacketStatus::empty(),
                 exclusive: false,
+                locked: Termios::new_zeroed(),
             }),
             control: Mutex::default(),
             slave_queue: WaitQueue::new(),

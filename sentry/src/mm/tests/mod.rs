@@ -151,7 +151,11 @@ fn objects_are_shared_private_and_end() {
     assert_eq!(load(&mm, page(11), true), Ok(50));
     // Truncated, then extended again.
     object.pages.store(1, Ordering::SeqCst);
+    store(&mm, page(12), 61, false).expect("writable");
     object.mappings.invalidate(PAGE_SIZE, u64::MAX);
+    assert_eq!(load(&mm, page(12), true), Ok(61), "a private copy outlives a hole");
+    object.mappings.cut(PAGE_SIZE);
+    assert_eq!(load(&mm, page(12), false), Err(FaultSignal::NoMemory), "but not the end of the object");
     assert_eq!(load(&mm, page(1), false), Err(FaultSignal::NoMemory));
     assert!(mm.read_bytes(page(1), &mut [0]).is_err());
     assert_eq!(load(&mm, page(0), false), Ok(1));

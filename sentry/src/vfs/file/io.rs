@@ -133,6 +133,10 @@ impl File {
             return if anonymous { Ok(0) } else { err(Errno::ESPIPE) };
         }
         let mut pos = self.pos.lock();
+        if self.ops.stays_at_start() {
+            *pos = 0;
+            return Ok(0);
+        }
         let from = match whence {
             Whence::Start => 0,
             Whence::Current => *pos,

@@ -3,6 +3,7 @@
 //! File operations never block: they return EAGAIN, and [`File::read`] and [`File::write`] wait and try again unless the
 //! file is non-blocking. Locks: `FilePos` over reads and writes of seekable files.
 
+mod dnotify;
 mod io;
 mod ops;
 mod owner;
@@ -50,6 +51,8 @@ const LOCKED: u8 = 1;
 const WRITTEN: u8 = 4;
 /// It was opened by name, so that closing it is told to those who watch.
 const NAMED: u8 = 2;
+/// F_NOTIFY was asked of it.
+const DIRECTORY_WATCHED: u8 = 8;
 
 impl File {
     /// A new description. O_CREAT, O_EXCL, O_NOCTTY, O_TRUNC and O_CLOEXEC are not kept.
@@ -189,6 +192,9 @@ impl File {
             return Ok(());
         }
         locks::release_posix(self.inode(), table);
+        if self.marks.load(Ordering::Relaxed) & DIRECTORY_WATCHED != 0 {
+            self.end_dir_watches(table);
+        }
         self.ops.flush(&self)
     }
 

@@ -38,6 +38,11 @@ pub trait FileOps: Any + Debug + Send + Sync {
         false
     }
 
+    /// Whether lseek(2) goes to the start wherever it is told to go (/dev/null and its like).
+    fn stays_at_start(&self) -> bool {
+        false
+    }
+
     /// lseek(2) beyond SEEK_SET and SEEK_CUR: the size for SEEK_END; SEEK_DATA and SEEK_HOLE by their own means.
     fn seek_end(&self, file: &File) -> Result<u64> {
         let _ = file;

@@ -7,12 +7,13 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, OnceLock, Weak};
 
 use abi::fcntl::OpenFlags;
-use abi::poll::{POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM};
-use abi::siginfo::{POLL_MSG, SI_USER, SigInfo};
+use abi::poll::{POLLERR, POLLHUP, POLLIN, POLLMSG, POLLOUT, POLLPRI, POLLRDBAND, POLLRDNORM, POLLWRBAND, POLLWRNORM};
+use abi::siginfo::{POLL_ERR, POLL_HUP, POLL_IN, POLL_MSG, POLL_OUT, POLL_PRI, SI_KERNEL, SigInfo};
 use abi::signal::Signal;
 use sync::{WaitId, Wake};
 
 use super::File;
+use super::dnotify::DirWatch;
 use crate::task::pid::Pid;
 
 /// Whom to signal.
@@ -47,6 +48,10 @@ pub struct FileOwner {
 pub(super) struct Signals {
     owner: Option<Box<FileOwner>>,
     listening: Option<WaitId>,
+    /// The descriptor that O_ASYNC was last set through, which signals name.
+    fd: i32,
+    /// F_NOTIFY.
+    pub(super) directories: Vec<Arc<DirWatch>>,
 }
 
 impl File {
@@ -59,6 +64,11 @@ impl File {
     /// Changes who is signalled.
     pub fn set_owner(&self, change: impl FnOnce(&mut FileOwner)) {
         change(self.signals.lock().owner.get_or_insert_default());
+    }
+
+    /// Which descriptor signals about readiness name.
+    pub fn signal_as(&self, fd: i32) {
+        self.signals.lock().fd = fd;
     }
 
     /// Begins or ends to signal readiness.
@@ -90,34 +100,60 @@ impl File {
         }
     }
 
-    /// Sends the signal.
-    fn signal_owner(&self, band: u32) {
+    /// Readiness is signalled.
+    fn signal_ready(&self, events: u32) {
         if !self.flags().contains(OpenFlags::FASYNC) {
             return;
         }
-        let owner = self.owner();
-        let info = match Signal::new(owner.signal) {
-            Ok(signal) if owner.signal != 0 => SigInfo::poll(signal, POLL_MSG, band.into(), -1),
-            _ => SigInfo::user(Signal::SIGIO, SI_USER, 0, 0),
-        };
-        match owner.target {
-            Target::None => {}
-            Target::Thread(pid) => {
-                if let Some(task) = pid.task() {
-                    task.send_signal(info);
-                }
-            }
-            Target::Process(pid) => {
-                if let Some(group) = pid.group() {
-                    group.send_signal(info);
-                }
-            }
-            Target::Group(pid) => {
-                if let Some(group) = pid.process_group() {
-                    group.send_signal(info);
-                }
+        let (code, band) = reason(events);
+        let fd = self.signals.lock().fd;
+        signal(&self.owner(), code, band, fd);
+    }
+
+    /// Something happened in a directory.
+    pub(super) fn signal_of_directory(&self, fd: i32) {
+        signal(&self.owner(), POLL_MSG, POLLIN | POLLRDNORM | POLLMSG, fd);
+    }
+}
+
+/// Sends the signal that the owner asked for; SIGIO tells nothing, as one that the kernel forces.
+fn signal(owner: &FileOwner, code: i32, band: u32, fd: i32) {
+    let info = match Signal::new(owner.signal) {
+        Ok(signal) if owner.signal != 0 => SigInfo::poll(signal, code, band.into(), fd),
+        _ => SigInfo::user(Signal::SIGIO, SI_KERNEL, 0, 0),
+    };
+    match &owner.target {
+        Target::None => {}
+        Target::Thread(pid) => {
+            if let Some(task) = pid.task() {
+                task.send_signal(info);
             }
         }
+        Target::Process(pid) => {
+            if let Some(group) = pid.group() {
+                group.send_signal(info);
+            }
+        }
+        Target::Group(pid) => {
+            if let Some(group) = pid.process_group() {
+                group.send_signal(info);
+            }
+        }
+    }
+}
+
+/// `si_code` and `si_band` for what became ready.
+fn reason(events: u32) -> (i32, u32) {
+    if events & POLLIN != 0 {
+        (POLL_IN, POLLIN | POLLRDNORM)
+    } else if events & POLLOUT != 0 {
+        (POLL_OUT, POLLOUT | POLLWRNORM | POLLWRBAND)
+    } else if events & POLLPRI != 0 {
+        (POLL_PRI, POLLPRI | POLLRDBAND)
+    } else if events & POLLHUP != 0 {
+        (POLL_HUP, POLLHUP | POLLERR)
+    } else {
+        (POLL_ERR, POLLERR)
     }
 }
 
@@ -142,7 +178,7 @@ fn sender() -> &'static Sender<Message> {
             host::sched::run_anywhere();
             for (file, events) in receiver {
                 if let Some(file) = file.upgrade() {
-                    file.signal_owner(events);
+                    file.signal_ready(events);
                 }
             }
         });

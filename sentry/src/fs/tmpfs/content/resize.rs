@@ -32,6 +32,7 @@ impl Content {
         // With a base the last page may have been mapped from there, whole.
         let from = size / PAGE_SIZE * PAGE_SIZE;
         self.mappings.invalidate(from, old.next_multiple_of(PAGE_SIZE) - from);
+        self.mappings.cut(size.next_multiple_of(PAGE_SIZE));
         if !size.is_multiple_of(PAGE_SIZE) {
             self.data.read().zero_in_page(size..size.next_multiple_of(PAGE_SIZE))?;
         }
