@@ -7,11 +7,13 @@
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
+#include <linux/unix_diag.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 static char buf[65536];
 
@@ -219,6 +221,54 @@ TEST(sockets_are_listed) {
         }
     }
     CHECK_EQ(found, 1);
+}
+
+TEST(unix_sockets_are_listed_with_their_peers) {
+    int pair[2], fd = CHECK_OK(socket(AF_NETLINK, SOCK_DGRAM, NETLINK_SOCK_DIAG)), l = CHECK_OK(socket(AF_UNIX, SOCK_STREAM, 0));
+    struct sockaddr_un at = {.sun_family = AF_UNIX, .sun_path = "\0diag-test"};
+    CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+    CHECK_EQ(write(pair[0], "hello", 5), 5);
+    CHECK_OK(bind(l, (void *)&at, sizeof(sa_family_t) + 10));
+    CHECK_OK(listen(l, 7));
+    struct stat first, second, third;
+    CHECK_OK(fstat(pair[0], &first));
+    CHECK_OK(fstat(pair[1], &second));
+    CHECK_OK(fstat(l, &third));
+    struct { struct nlmsghdr head; struct unix_diag_req req; } r = {
+        .head = {.nlmsg_len = sizeof r, .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
+        .req = {.sdiag_family = AF_UNIX, .udiag_states = -1, .udiag_show = UDIAG_SHOW_NAME | UDIAG_SHOW_PEER | UDIAG_SHOW_RQLEN}};
+    CHECK_EQ(send(fd, &r, sizeof r, 0), (long)sizeof r);
+    int found = 0, done = 0;
+    while (!done) {
+        ssize_t n = CHECK_OK(recv(fd, buf, sizeof buf, 0));
+        for (struct nlmsghdr *h = (void *)buf; NLMSG_OK(h, n); h = NLMSG_NEXT(h, n)) {
+            if (h->nlmsg_type == NLMSG_DONE) {
+                done = 1;
+                break;
+            }
+            struct unix_diag_msg *msg = NLMSG_DATA(h);
+            CHECK_EQ(h->nlmsg_type, SOCK_DIAG_BY_FAMILY);
+            unsigned ino = msg->udiag_ino;
+            if (ino != (unsigned)second.st_ino && ino != (unsigned)third.st_ino)
+                continue;
+            found++;
+            CHECK_EQ(msg->udiag_state, ino == (unsigned)third.st_ino ? 10 : 1);
+            int len = h->nlmsg_len - NLMSG_LENGTH(sizeof *msg);
+            for (struct rtattr *a = (void *)(msg + 1); RTA_OK(a, len); a = RTA_NEXT(a, len)) {
+                if (a->rta_type == UNIX_DIAG_PEER)
+                    CHECK_EQ(*(unsigned *)RTA_DATA(a), (unsigned)first.st_ino);
+                if (a->rta_type == UNIX_DIAG_NAME)
+                    CHECK(RTA_PAYLOAD(a) == 10 && !memcmp(RTA_DATA(a), at.sun_path, 10));
+                if (a->rta_type == UNIX_DIAG_RQLEN) {
+                    unsigned *queue = RTA_DATA(a);
+                    CHECK_EQ(queue[0], ino == (unsigned)third.st_ino ? 0 : 5);
+                    if (ino == (unsigned)third.st_ino)
+                        CHECK_EQ(queue[1], 7);
+                }
+            }
+        }
+    }
+    CHECK_EQ(found, 2);
 }
 
 TEST(proc_shows_sockets) {

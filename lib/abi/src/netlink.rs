@@ -128,6 +128,77 @@ pub struct InetDiagMsg {
     pub idiag_inode: u32,
 }
 
+/// `struct unix_diag_req`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct UnixDiagReq {
+    pub sdiag_family: u8,
+    pub sdiag_protocol: u8,
+    pub pad: u16,
+    pub udiag_states: u32,
+    pub udiag_ino: u32,
+    pub udiag_show: u32,
+    pub udiag_cookie: [u32; 2],
+}
+
+/// `struct unix_diag_msg`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct UnixDiagMsg {
+    pub udiag_family: u8,
+    pub udiag_type: u8,
+    pub udiag_state: u8,
+    pub pad: u8,
+    pub udiag_ino: u32,
+    pub udiag_cookie: [u32; 2],
+}
+
+/// `struct netlink_diag_req`, and of `struct packet_diag_req` alike.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct NetlinkDiagReq {
+    pub sdiag_family: u8,
+    pub sdiag_protocol: u8,
+    pub pad: u16,
+    pub ndiag_ino: u32,
+    pub ndiag_show: u32,
+    pub ndiag_cookie: [u32; 2],
+}
+
+/// `struct netlink_diag_msg`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct NetlinkDiagMsg {
+    pub ndiag_family: u8,
+    pub ndiag_type: u8,
+    pub ndiag_protocol: u8,
+    pub ndiag_state: u8,
+    pub ndiag_portid: u32,
+    pub ndiag_dst_portid: u32,
+    pub ndiag_dst_group: u32,
+    pub ndiag_ino: u32,
+    pub ndiag_cookie: [u32; 2],
+}
+
+pub const UNIX_DIAG_NAME: u16 = 0;
+pub const UNIX_DIAG_PEER: u16 = 2;
+pub const UNIX_DIAG_RQLEN: u16 = 4;
+pub const UNIX_DIAG_MEMINFO: u16 = 5;
+pub const UNIX_DIAG_SHUTDOWN: u16 = 6;
+pub const UNIX_DIAG_UID: u16 = 7;
+/// Bits of `udiag_show`.
+pub const UDIAG_SHOW_NAME: u32 = 1;
+pub const UDIAG_SHOW_PEER: u32 = 4;
+pub const UDIAG_SHOW_RQLEN: u32 = 0x10;
+pub const UDIAG_SHOW_MEMINFO: u32 = 0x20;
+pub const UDIAG_SHOW_UID: u32 = 0x40;
+pub const NETLINK_DIAG_MEMINFO: u16 = 0;
+pub const NETLINK_DIAG_GROUPS: u16 = 1;
+/// Bits of `ndiag_show`, and "all protocols".
+pub const NDIAG_SHOW_MEMINFO: u32 = 1;
+pub const NDIAG_SHOW_GROUPS: u32 = 2;
+pub const NDIAG_PROTO_ALL: u8 = 0xff;
+
 pub const NLM_F_REQUEST: u16 = 1;
 pub const NLM_F_MULTI: u16 = 2;
 pub const NLM_F_ACK: u16 = 4;

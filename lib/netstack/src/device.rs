@@ -23,6 +23,11 @@ impl Queues {
         Self { incoming: VecDeque::new(), outgoing: VecDeque::new(), mtu }
     }
 
+    /// Whether more may be sent.
+    pub(crate) fn has_room(&self) -> bool {
+        self.outgoing.len() < MAX_FRAMES
+    }
+
     /// Adds a received frame; without room it is lost, as on a busy wire.
     pub(crate) fn receive(&mut self, frame: &[u8]) {
         if self.incoming.len() < MAX_FRAMES {

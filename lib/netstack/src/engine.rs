@@ -1,20 +1,24 @@
 //! One Ethernet device with its addresses and routes, and the connections over it.
+//!
+//! smoltcp looks at every socket of a set for every packet. Here each connection is a set of its own, and a table says which
+//! one a packet is for, which ones have something to do, and when the others will: what a packet costs does not depend on how
+//! many connections there are.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use smoltcp::iface::{Config as InterfaceConfig, Interface, SocketHandle, SocketSet};
+use smoltcp::iface::{Config as InterfaceConfig, Interface, PollResult, SocketHandle, SocketSet};
 use smoltcp::socket::raw;
-use smoltcp::socket::tcp::{Socket, State};
+use smoltcp::socket::tcp::State;
 use smoltcp::storage::PacketMetadata;
 use smoltcp::time::Instant as Time;
 use smoltcp::wire::{EthernetAddress, HardwareAddress, IpAddress, IpCidr, IpProtocol, IpVersion};
 
 use crate::device::Queues;
 use crate::packet;
-use crate::stream::{self, Handle, StreamError, StreamOptions};
+use crate::stream::{self, Handle, Stream, StreamError, StreamOptions};
 
 /// The most connections, established or not.
 const MAX_STREAMS: usize = 16384;
@@ -23,7 +27,15 @@ const MAX_OPENING: usize = 256;
 /// How long a connection that was asked for may take to be established.
 const OPENING: smoltcp::time::Duration = smoltcp::time::Duration::from_secs(10);
 /// How long a connection that nobody uses waits for its peer to end (tcp_fin_timeout).
-const ORPHAN: Duration = Duration::from_secs(60);
+const ORPHAN: smoltcp::time::Duration = smoltcp::time::Duration::from_secs(60);
+/// How long what is sent with MSG_MORE waits for more.
+const CORKED: smoltcp::time::Duration = smoltcp::time::Duration::from_millis(200);
+/// A pause where one is needed and nothing says how long.
+const MOMENT: smoltcp::time::Duration = smoltcp::time::Duration::from_millis(1);
+/// From how many connections on, and from how many that are asked for, new ones have smaller buffers.
+const CROWD: usize = 1024;
+const RUSH: usize = 32;
+const CROWDED_BUFFER: usize = 64 << 10;
 /// Room for packets that wait in each direction, by protocol.
 const PACKETS: usize = 256;
 const PACKET_BYTES: usize = 256 << 10;
@@ -52,27 +64,48 @@ pub struct Route {
     pub gateway: IpAddr,
 }
 
+/// What becomes of somebody who asks for a connection.
+#[derive(Clone, Copy, Debug)]
+pub enum Listening {
+    /// Nobody accepts there: reset.
+    Nobody,
+    /// The backlog is full: not answered, so that it is asked for again.
+    Full,
+    /// It is made, with these options.
+    Accepts(StreamOptions),
+}
+
+/// Both addresses of a connection, ours first.
+pub(crate) type Ends = (SocketAddr, SocketAddr);
+
 /// A device and everything over it.
 pub struct Engine {
-    queues: Queues,
-    interface: Interface,
-    pub(crate) sockets: SocketSet<'static>,
+    pub(crate) queues: Queues,
+    pub(crate) interface: Interface,
     /// Sockets for packets: UDP, ICMP; version by version.
-    packets: [SocketHandle; 4],
+    packets: SocketSet<'static>,
+    packet_sockets: [SocketHandle; 4],
+    /// For packets that are for no connection we know.
+    strangers: SocketSet<'static>,
     begun: Instant,
-    streams: usize,
-    opening: Vec<SocketHandle>,
-    /// Connections that we ended.
-    pub(crate) ended: HashSet<SocketHandle>,
-    /// Connections that nobody uses.
-    pub(crate) released: Vec<(SocketHandle, Instant)>,
+    pub(crate) streams: HashMap<Handle, Stream>,
+    by_ends: HashMap<Ends, Handle>,
+    next: u64,
+    /// When connections have something to do by themselves.
+    timers: BTreeSet<(Time, Handle)>,
+    /// Connections that have something to do now.
+    touched: HashSet<Handle>,
+    /// Those of which there may be news.
+    changed: HashSet<Handle>,
+    /// Connections that are asked for and not established, the oldest first; some of them are no more.
+    opening: VecDeque<Handle>,
     /// Connections that somebody asked for and that are established.
     accepted: VecDeque<(Handle, SocketAddr, SocketAddr)>,
 }
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Engine").field("streams", &self.streams).finish_non_exhaustive()
+        f.debug_struct("Engine").field("streams", &self.streams.len()).finish_non_exhaustive()
     }
 }
 
@@ -101,75 +134,192 @@ impl Engine {
                 });
             }
         });
-        let mut sockets = SocketSet::new(Vec::new());
+        let mut packets = SocketSet::new(Vec::new());
         let buffer = || raw::PacketBuffer::new(vec![PacketMetadata::EMPTY; PACKETS], vec![0; PACKET_BYTES]);
-        let packets = [
+        let packet_sockets = [
             (IpVersion::Ipv4, IpProtocol::Udp),
             (IpVersion::Ipv4, IpProtocol::Icmp),
             (IpVersion::Ipv6, IpProtocol::Udp),
             (IpVersion::Ipv6, IpProtocol::Icmpv6),
         ]
-        .map(|(version, protocol)| sockets.add(raw::Socket::new(Some(version), Some(protocol), buffer(), buffer())));
+        .map(|(version, protocol)| packets.add(raw::Socket::new(Some(version), Some(protocol), buffer(), buffer())));
         Self {
             queues,
             interface,
-            sockets,
             packets,
+            packet_sockets,
+            strangers: SocketSet::new(Vec::new()),
             begun: Instant::now(),
-            streams: 0,
-            opening: Vec::new(),
-            ended: HashSet::new(),
-            released: Vec::new(),
+            streams: HashMap::new(),
+            by_ends: HashMap::new(),
+            next: 0,
+            timers: BTreeSet::new(),
+            touched: HashSet::new(),
+            changed: HashSet::new(),
+            opening: VecDeque::new(),
             accepted: VecDeque::new(),
         }
     }
 
-    /// A frame came in. `listens` says whether somebody accepts connections to the first address from the second, and how
-    /// they are to behave.
-    pub fn receive(&mut self, frame: &[u8], listens: impl FnOnce(SocketAddr, SocketAddr) -> Option<StreamOptions>) {
-        if let Some(found) = packet::in_frame(frame).and_then(packet::parse)
-            && let Some((to, from)) = packet::opening(&found)
-            && self.opening.len() < MAX_OPENING
-            && self.streams < MAX_STREAMS
-        {
-            let (local, remote) = (SocketAddr::new(found.to, to), SocketAddr::new(found.from, from));
-            let ours = self.interface.has_ip_addr(IpAddress::from(found.to));
-            if ours
-                && !self.is_known(local, remote)
-                && let Some(options) = listens(local, remote)
-            {
-                let mut socket = stream::make(&options);
-                socket.set_timeout(Some(OPENING));
-                if socket.listen(stream::endpoint(local)).is_ok() {
-                    self.opening.push(self.sockets.add(socket));
-                    self.streams += 1;
+    /// A frame came in. `listens` says whether somebody accepts connections to the first address from the second.
+    pub fn receive(&mut self, frame: &[u8], listens: impl FnOnce(SocketAddr, SocketAddr) -> Listening) {
+        let now = self.now();
+        let found = packet::in_frame(frame).and_then(packet::parse);
+        let segment = found.as_ref().and_then(|found| Some((found, packet::ports(found)?)));
+        let Some((found, (to, from))) = segment else {
+            // Pieces of segments: nobody sends them since segments are made to fit.
+            if packet::in_frame(frame).is_none_or(|bytes| !packet::is_tcp_fragment(bytes)) {
+                self.queues.receive(frame);
+                self.interface.poll_ingress_single(now, &mut self.queues, &mut self.packets);
+                if found.is_none_or(|found| found.protocol == packet::ICMPV6) {
+                    self.wake_soon(now);
                 }
             }
-        }
+            return;
+        };
+        let ends = (SocketAddr::new(found.to, to), SocketAddr::new(found.from, from));
+        let known = match self.by_ends.get(&ends) {
+            Some(handle) => Some(*handle),
+            None if packet::opening(found).is_some() && self.interface.has_ip_addr(IpAddress::from(found.to)) => {
+                match listens(ends.0, ends.1) {
+                    Listening::Nobody => None,
+                    Listening::Full => return,
+                    Listening::Accepts(_) if self.streams.len() >= MAX_STREAMS => return,
+                    Listening::Accepts(options) => self.listen(ends, &options),
+                }
+            }
+            None => None,
+        };
         self.queues.receive(frame);
+        match known.and_then(|handle| Some((handle, self.streams.get_mut(&handle)?))) {
+            Some((handle, stream)) => {
+                self.interface.poll_ingress_single(now, &mut self.queues, &mut stream.set);
+                self.touched.insert(handle);
+            }
+            None => {
+                self.interface.poll_ingress_single(now, &mut self.queues, &mut self.strangers);
+            }
+        }
     }
 
-    fn is_known(&self, local: SocketAddr, remote: SocketAddr) -> bool {
-        let (local, remote) = (Some(stream::endpoint(local)), Some(stream::endpoint(remote)));
-        self.sockets.iter().any(|(_, socket)| match socket {
-            smoltcp::socket::Socket::Tcp(tcp) => {
-                tcp.local_endpoint() == local && tcp.remote_endpoint() == remote && tcp.state() != State::Closed
-            }
-            smoltcp::socket::Socket::Raw(_) => false,
-        })
+    /// Makes a connection that somebody asks for. The oldest that is not established gives way if there are many.
+    fn listen(&mut self, ends: Ends, options: &StreamOptions) -> Option<Handle> {
+        if self.opening.len() >= RUSH {
+            let streams = &self.streams;
+            self.opening.retain(|handle| streams.get(handle).is_some_and(|stream| stream.asked));
+        }
+        if self.opening.len() >= MAX_OPENING
+            && let Some(oldest) = self.opening.pop_front()
+        {
+            self.forget(oldest);
+        }
+        let rush = self.opening.len() >= RUSH;
+        let options = if rush { options.at_most(CROWDED_BUFFER) } else { self.crowded(options) };
+        let mut socket = stream::make(&options);
+        socket.set_timeout(Some(OPENING));
+        socket.listen(stream::endpoint(ends.0)).ok()?;
+        let handle = self.add(Stream::new(socket, ends, true));
+        self.opening.push_back(handle);
+        Some(handle)
+    }
+
+    fn crowded(&self, options: &StreamOptions) -> StreamOptions {
+        options.at_most(if self.streams.len() >= CROWD { CROWDED_BUFFER } else { usize::MAX })
+    }
+
+    fn add(&mut self, stream: Stream) -> Handle {
+        let handle = Handle(self.next);
+        self.next += 1;
+        self.by_ends.insert(stream.ends, handle);
+        self.streams.insert(handle, stream);
+        self.touched.insert(handle);
+        handle
+    }
+
+    /// Somebody's hardware address may be known now: whoever waits for one looks again.
+    fn wake_soon(&mut self, now: Time) {
+        let until = now + smoltcp::time::Duration::from_secs(1);
+        self.touched.extend(self.timers.iter().take_while(|(at, _)| *at <= until).map(|(_, handle)| *handle));
     }
 
     /// Does all that is due; returns when something will be, if nothing comes in before.
     pub fn poll(&mut self) -> Option<Duration> {
         let now = self.now();
-        self.interface.poll(now, &mut self.queues, &mut self.sockets);
-        self.sort_out();
-        self.interface.poll_delay(self.now(), &self.sockets).map(Duration::from)
+        self.interface.poll_maintenance(now);
+        while let Some((at, handle)) = self.timers.first().copied()
+            && at <= now
+        {
+            self.timers.pop_first();
+            if let Some(stream) = self.streams.get_mut(&handle) {
+                stream.due = None;
+                self.touched.insert(handle);
+            }
+        }
+        while self.queues.has_room()
+            && self.interface.poll_egress(now, &mut self.queues, &mut self.packets) != PollResult::None
+        {}
+        for handle in std::mem::take(&mut self.touched) {
+            self.step(handle, now);
+        }
+        let next = self.timers.first().map(|(at, _)| *at);
+        let packets = self.interface.poll_at(now, &self.packets);
+        // What did not fit goes on when frames were taken away.
+        let full = (!self.queues.has_room()).then_some(now);
+        let next = [next, packets, full].into_iter().flatten().min()?;
+        Some(if next > now { (next - now).into() } else { Duration::from(MOMENT) })
+    }
+
+    /// Lets one connection do what it has to.
+    fn step(&mut self, handle: Handle, now: Time) {
+        let Some(stream) = self.streams.get_mut(&handle) else { return };
+        if let Some(due) = stream.due.take() {
+            self.timers.remove(&(due, handle));
+        }
+        while self.queues.has_room()
+            && self.interface.poll_egress(now, &mut self.queues, &mut stream.set) != PollResult::None
+        {}
+        if !self.queues.has_room() {
+            self.touched.insert(handle);
+        }
+        let mut due = self.interface.poll_at(now, &stream.set).map(|at| at.max(now + MOMENT));
+        let state = stream.socket().state();
+        if stream.asked {
+            match state {
+                State::SynReceived => {}
+                // A SYN that came to nothing, or somebody who went away before the end.
+                State::Listen | State::Closed => return self.forget(handle),
+                _ => {
+                    stream.asked = false;
+                    stream.socket_mut().set_timeout(Some(stream::PATIENCE));
+                    self.accepted.push_back((handle, stream.ends.0, stream.ends.1));
+                }
+            }
+        }
+        if let Some(since) = stream.released {
+            if matches!(state, State::Closed | State::TimeWait) && stream.socket().send_queue() == 0 {
+                return self.forget(handle);
+            }
+            if state == State::FinWait2 {
+                if now >= since + ORPHAN {
+                    stream.socket_mut().abort();
+                    self.touched.insert(handle);
+                }
+                due = Some(due.map_or(since + ORPHAN, |due| due.min(since + ORPHAN)).max(now + MOMENT));
+            }
+        }
+        stream.due = due;
+        self.timers.extend(due.map(|due| (due, handle)));
+        self.changed.insert(handle);
     }
 
     /// The next frame to send.
     pub fn transmit(&mut self) -> Option<Vec<u8>> {
         self.queues.outgoing.pop_front()
+    }
+
+    /// Connections of which there may be news since this was asked last.
+    pub fn changed(&mut self) -> HashSet<Handle> {
+        std::mem::take(&mut self.changed)
     }
 
     /// Opens a connection.
@@ -179,15 +329,17 @@ impl Engine {
         remote: SocketAddr,
         options: &StreamOptions,
     ) -> Result<Handle, StreamError> {
-        if self.streams >= MAX_STREAMS {
+        if self.streams.len() >= MAX_STREAMS {
             return Err(StreamError::Full);
         }
-        let mut socket = stream::make(options);
+        if self.by_ends.contains_key(&(local, remote)) {
+            return Err(StreamError::Address);
+        }
+        let mut socket = stream::make(&self.crowded(options));
         socket
             .connect(self.interface.context(), stream::endpoint(remote), stream::endpoint(local))
             .map_err(|_| StreamError::Address)?;
-        self.streams += 1;
-        Ok(Handle(self.sockets.add(socket)))
+        Ok(self.add(Stream::new(socket, (local, remote), false)))
     }
 
     /// The next connection that somebody asked for: its own address and the peer's.
@@ -199,76 +351,48 @@ impl Engine {
     pub fn send_packet(&mut self, bytes: &[u8]) -> bool {
         let Some(packet) = packet::parse(bytes) else { return false };
         let at = usize::from(packet.to.is_ipv6()) * 2 + usize::from(packet.protocol != packet::UDP);
-        self.sockets.get_mut::<raw::Socket<'_>>(self.packets[at]).send_slice(bytes).is_ok()
+        self.packets.get_mut::<raw::Socket<'_>>(self.packet_sockets[at]).send_slice(bytes).is_ok()
     }
 
     /// The next IP packet with UDP or ICMP in it that came in.
     pub fn receive_packet(&mut self) -> Option<Vec<u8>> {
-        for handle in self.packets {
-            if let Ok(bytes) = self.sockets.get_mut::<raw::Socket<'_>>(handle).recv() {
+        for handle in self.packet_sockets {
+            if let Ok(bytes) = self.packets.get_mut::<raw::Socket<'_>>(handle).recv() {
                 return Some(bytes.to_vec());
             }
         }
         None
     }
 
-    fn now(&self) -> Time {
+    pub(crate) fn now(&self) -> Time {
         Time::from_micros(i64::try_from(self.begun.elapsed().as_micros()).unwrap_or(i64::MAX))
     }
 
-    /// Hands over what is established, and forgets what has ended.
-    fn sort_out(&mut self) {
-        let mut at = 0;
-        while let Some(handle) = self.opening.get(at).copied() {
-            let socket = self.sockets.get_mut::<Socket<'_>>(handle);
-            let address = |end: Option<smoltcp::wire::IpEndpoint>| {
-                end.map(|end| SocketAddr::new(IpAddr::from(end.addr), end.port))
-            };
-            let ends = (address(socket.local_endpoint()), address(socket.remote_endpoint()));
-            match (socket.state(), ends) {
-                (State::Listen | State::SynReceived, _) => {
-                    at += 1;
-                    continue;
-                }
-                (State::Closed, _) | (_, (None, _) | (_, None)) => self.forget(handle),
-                (_, (Some(local), Some(remote))) => {
-                    socket.set_timeout(Some(stream::PATIENCE));
-                    self.accepted.push_back((Handle(handle), local, remote));
-                }
-            }
-            self.opening.swap_remove(at);
-        }
-        // A SYN that came to nothing leaves a listener that nobody will reach.
-        if self.queues.incoming.is_empty() {
-            let stale: Vec<SocketHandle> = self
-                .opening
-                .iter()
-                .copied()
-                .filter(|handle| self.sockets.get::<Socket<'_>>(*handle).state() == State::Listen)
-                .collect();
-            self.opening.retain(|handle| !stale.contains(handle));
-            stale.into_iter().for_each(|handle| self.forget(handle));
-        }
-        let mut released = std::mem::take(&mut self.released);
-        released.retain(|(handle, since)| {
-            let socket = self.sockets.get_mut::<Socket<'_>>(*handle);
-            if socket.state() == State::FinWait2 && since.elapsed() > ORPHAN {
-                socket.abort();
-            }
-            let over = matches!(self.sockets.get::<Socket<'_>>(*handle).state(), State::Closed | State::TimeWait)
-                && self.sockets.get::<Socket<'_>>(*handle).send_queue() == 0;
-            if over {
-                self.forget(*handle);
-            }
-            !over
-        });
-        self.released.append(&mut released);
+    /// The connection has something to do.
+    pub(crate) fn touch(&mut self, handle: Handle) {
+        self.touched.insert(handle);
     }
 
-    fn forget(&mut self, handle: SocketHandle) {
-        self.sockets.remove(handle);
-        self.ended.remove(&handle);
-        self.streams = self.streams.saturating_sub(1);
+    /// It has something to do in a while, if nothing comes before.
+    pub(crate) fn touch_later(&mut self, handle: Handle) {
+        let at = self.now() + CORKED;
+        if let Some(stream) = self.streams.get_mut(&handle)
+            && stream.due.is_none_or(|due| due > at)
+        {
+            self.timers.extend([(at, handle)]);
+            if let Some(due) = stream.due.replace(at) {
+                self.timers.remove(&(due, handle));
+            }
+        }
+    }
+
+    fn forget(&mut self, handle: Handle) {
+        if let Some(stream) = self.streams.remove(&handle) {
+            if let Some(due) = stream.due {
+                self.timers.remove(&(due, handle));
+            }
+            self.by_ends.remove(&stream.ends);
+        }
     }
 }
 
@@ -299,7 +423,7 @@ mod tests {
                 from.poll();
                 while let Some(frame) = from.transmit() {
                     moved = true;
-                    to.receive(&frame, |_, _| listens.then_some(OPTIONS));
+                    to.receive(&frame, |_, _| if listens { Listening::Accepts(OPTIONS) } else { Listening::Nobody });
                 }
                 to.poll();
             }
@@ -319,7 +443,7 @@ mod tests {
         assert_eq!(a.state(handle), StreamState::Established);
         let (server, own, peer) = b.accept().expect("it was asked for");
         assert_eq!((own, peer), (remote, local));
-        let sent = a.send::<()>(handle, |room| {
+        let sent = a.send::<()>(handle, false, |room| {
             room[..5].copy_from_slice(b"hello");
             Ok(5)
         });
@@ -355,5 +479,101 @@ mod tests {
             packet::parse(&got).and_then(|p| packet::parse_udp(p.payload).map(|u| u.2.to_vec())),
             Some(b"hi".to_vec())
         );
+    }
+
+    #[test]
+    fn a_flood_of_requests_makes_no_more_than_so_many_connections() {
+        let (mut a, mut b) = (engine(1), engine(2));
+        let mut forged = 0_u32;
+        for port in 1..2000 {
+            let local = SocketAddr::new(IpAddr::from([10, 0, 0, 1]), 1024 + port);
+            let _ = a.connect(local, "10.0.0.2:80".parse().expect("an address"), &OPTIONS).expect("it is free");
+            a.poll();
+            while let Some(frame) = a.transmit() {
+                forged += 1;
+                b.receive(&frame, |_, _| Listening::Accepts(OPTIONS));
+                b.poll();
+                // Only hardware addresses are told: nothing else is ever answered.
+                while let Some(answer) = b.transmit() {
+                    if answer[12..14] == [8, 6] {
+                        a.receive(&answer, |_, _| Listening::Nobody);
+                    }
+                }
+            }
+        }
+        assert!(forged > 1000);
+        assert!(b.streams.len() <= MAX_OPENING && b.by_ends.len() == b.streams.len(), "{}", b.streams.len());
+    }
+
+    #[test]
+    fn a_full_backlog_is_not_answered() {
+        let (mut a, mut b) = (engine(1), engine(2));
+        let (local, remote) =
+            ("10.0.0.1:4000".parse().expect("an address"), "10.0.0.2:80".parse().expect("an address"));
+        let handle = a.connect(local, remote, &OPTIONS).expect("it is free");
+        for _ in 0..4 {
+            a.poll();
+            while let Some(frame) = a.transmit() {
+                b.receive(&frame, |_, _| Listening::Full);
+            }
+            b.poll();
+            while let Some(frame) = b.transmit() {
+                a.receive(&frame, |_, _| Listening::Nobody);
+            }
+        }
+        assert_eq!(a.state(handle), StreamState::Opening);
+        assert!(b.streams.is_empty());
+    }
+
+    #[test]
+    fn what_is_followed_by_more_waits() {
+        let (mut a, mut b) = (engine(1), engine(2));
+        let (local, remote) =
+            ("10.0.0.1:4000".parse().expect("an address"), "10.0.0.2:80".parse().expect("an address"));
+        let handle = a.connect(local, remote, &OPTIONS).expect("it is free");
+        carry(&mut a, &mut b, true);
+        let (server, ..) = b.accept().expect("it was asked for");
+        let put = |bytes: &'static [u8]| {
+            move |room: &mut [u8]| -> Result<usize, ()> {
+                room[..bytes.len()].copy_from_slice(bytes);
+                Ok(bytes.len())
+            }
+        };
+        a.send(handle, true, put(b"head")).expect("there is room");
+        carry(&mut a, &mut b, true);
+        assert_eq!(b.readable(server), 0);
+        a.send(handle, false, put(b"body")).expect("there is room");
+        carry(&mut a, &mut b, true);
+        assert_eq!(b.peek(server, 9), b"headbody");
+    }
+
+    #[test]
+    fn thousands_of_connections_are_told_apart() {
+        let (mut a, mut b) = (engine(1), engine(2));
+        let small = StreamOptions { send_buffer: 2048, receive_buffer: 2048, ..OPTIONS };
+        let mut handles = Vec::new();
+        for port in 1..3000 {
+            let local = SocketAddr::new(IpAddr::from([10, 0, 0, 1]), 1024 + port);
+            handles.push(a.connect(local, "10.0.0.2:80".parse().expect("an address"), &small).expect("it is free"));
+            carry(&mut a, &mut b, true);
+        }
+        let servers: HashMap<_, _> = std::iter::from_fn(|| b.accept()).map(|(h, _, peer)| (peer.port(), h)).collect();
+        assert_eq!(servers.len(), handles.len());
+        for (handle, port) in handles.iter().zip(1..3000_u16) {
+            let sent = a.send::<()>(*handle, false, |room| {
+                room[..2].copy_from_slice(&port.to_be_bytes());
+                Ok(2)
+            });
+            assert_eq!(sent, Ok(2));
+        }
+        for _ in 0..20 {
+            carry(&mut a, &mut b, true);
+        }
+        for port in 1..3000_u16 {
+            assert_eq!(b.peek(servers[&(1024 + port)], 2), port.to_be_bytes());
+        }
+        handles.into_iter().for_each(|handle| a.release(handle, true));
+        carry(&mut a, &mut b, true);
+        assert!(a.streams.is_empty() && a.timers.is_empty());
     }
 }

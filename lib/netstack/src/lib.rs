@@ -10,5 +10,5 @@ mod engine;
 pub mod packet;
 mod stream;
 
-pub use engine::{Config, Engine, Route};
+pub use engine::{Config, Engine, Listening, Route};
 pub use stream::{Handle, StreamError, StreamOptions, StreamState};

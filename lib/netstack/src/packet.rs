@@ -77,6 +77,21 @@ pub fn in_frame(frame: &[u8]) -> Option<&[u8]> {
     (kind == 0x0800 || kind == 0x86dd).then(|| frame.get(14..))?
 }
 
+/// Whether an IPv4 packet is a piece of a TCP segment, which has no ports or not all of its bytes.
+#[must_use]
+pub fn is_tcp_fragment(bytes: &[u8]) -> bool {
+    bytes
+        .first_chunk::<20>()
+        .is_some_and(|head| head[0] >> 4 == 4 && head[9] == TCP && u16::from_be_bytes([head[6], head[7]]) & 0x3fff != 0)
+}
+
+/// The ports of a TCP segment, to and from.
+#[must_use]
+pub fn ports(packet: &Packet<'_>) -> Option<(u16, u16)> {
+    let head = packet.payload.first_chunk::<20>().filter(|_| packet.protocol == TCP)?;
+    Some((u16::from_be_bytes([head[2], head[3]]), u16::from_be_bytes([head[0], head[1]])))
+}
+
 /// A connection that somebody asks for: to and from, if the packet is a TCP SYN.
 #[must_use]
 pub fn opening(packet: &Packet<'_>) -> Option<(u16, u16)> {
@@ -194,9 +209,9 @@ mod tests {
         #[test]
         fn any_bytes_are_a_packet_or_nothing(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             if let Some(packet) = parse(&bytes) {
-                let _ = (opening(&packet), parse_udp(packet.payload));
+                let _ = (opening(&packet), ports(&packet), parse_udp(packet.payload));
             }
-            let _ = in_frame(&bytes);
+            let _ = (in_frame(&bytes), is_tcp_fragment(&bytes));
         }
 
         #[test]

@@ -1,18 +1,49 @@
 //! TCP connections to the outside, as the kernel above uses them.
 
 use std::net::SocketAddr;
-use std::time::Instant;
 
-use smoltcp::iface::SocketHandle;
+use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::tcp::{CongestionControl, RecvError, Socket, SocketBuffer, State};
-use smoltcp::time::Duration;
+use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{IpAddress, IpEndpoint};
 
-use crate::engine::Engine;
+use crate::engine::{Ends, Engine};
 
 /// Names a connection of an engine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Handle(pub(crate) SocketHandle);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Handle(pub(crate) u64);
+
+/// A connection of an engine.
+pub(crate) struct Stream {
+    /// Its socket alone.
+    pub(crate) set: SocketSet<'static>,
+    socket: SocketHandle,
+    pub(crate) ends: Ends,
+    /// Somebody else asked for it, and it is not established yet.
+    pub(crate) asked: bool,
+    /// We have ended it.
+    ended: bool,
+    /// Since when nobody uses it.
+    pub(crate) released: Option<Instant>,
+    /// When it has something to do by itself.
+    pub(crate) due: Option<Instant>,
+}
+
+impl Stream {
+    pub(crate) fn new(socket: Socket<'static>, ends: Ends, asked: bool) -> Self {
+        let mut set = SocketSet::new(Vec::new());
+        let socket = set.add(socket);
+        Self { set, socket, ends, asked, ended: false, released: None, due: None }
+    }
+
+    pub(crate) fn socket(&self) -> &Socket<'static> {
+        self.set.get(self.socket)
+    }
+
+    pub(crate) fn socket_mut(&mut self) -> &mut Socket<'static> {
+        self.set.get_mut(self.socket)
+    }
+}
 
 /// Where a connection stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +84,14 @@ pub struct StreamOptions {
     pub keep_alive: Option<u64>,
 }
 
+impl StreamOptions {
+    /// With buffers no larger than that.
+    pub(crate) fn at_most(&self, most: usize) -> Self {
+        let (send_buffer, receive_buffer) = (self.send_buffer.min(most), self.receive_buffer.min(most));
+        Self { send_buffer, receive_buffer, ..*self }
+    }
+}
+
 /// How long a peer may be silent while we wait for it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -71,27 +110,23 @@ pub(crate) fn endpoint(addr: SocketAddr) -> IpEndpoint {
     IpEndpoint { addr: IpAddress::from(addr.ip()), port: addr.port() }
 }
 
+/// A segment that is worth sending by itself.
+const SEGMENT: usize = 1460;
+
+/// What is asked of a connection that is gone is answered as if it had been reset.
 impl Engine {
-    fn socket(&self, handle: Handle) -> &Socket<'static> {
-        self.sockets.get(handle.0)
-    }
-
-    fn socket_mut(&mut self, handle: Handle) -> &mut Socket<'static> {
-        self.sockets.get_mut(handle.0)
-    }
-
     /// Where a connection stands.
     #[must_use]
     pub fn state(&self, handle: Handle) -> StreamState {
-        let ended = self.ended.contains(&handle.0);
-        match self.socket(handle).state() {
+        let Some(stream) = self.streams.get(&handle) else { return StreamState::Reset };
+        match stream.socket().state() {
             State::Listen | State::SynSent | State::SynReceived => StreamState::Opening,
             State::Established => StreamState::Established,
             State::FinWait1 | State::FinWait2 => StreamState::FinWait,
             State::CloseWait => StreamState::CloseWait,
             State::Closing | State::LastAck | State::TimeWait => StreamState::Closed,
             // smoltcp forgets how it came to be closed.
-            State::Closed if ended => StreamState::Closed,
+            State::Closed if stream.ended => StreamState::Closed,
             State::Closed => StreamState::Reset,
         }
     }
@@ -99,29 +134,41 @@ impl Engine {
     /// How many bytes can be sent now, and how many fit in all.
     #[must_use]
     pub fn send_room(&self, handle: Handle) -> (usize, usize) {
-        let socket = self.socket(handle);
+        let Some(stream) = self.streams.get(&handle) else { return (0, 0) };
+        let socket = stream.socket();
         (socket.send_capacity() - socket.send_queue(), socket.send_capacity())
     }
 
     /// How many bytes can be read.
     #[must_use]
     pub fn readable(&self, handle: Handle) -> usize {
-        self.socket(handle).recv_queue()
+        self.streams.get(&handle).map_or(0, |stream| stream.socket().recv_queue())
     }
 
     /// How many sent bytes the peer has not acknowledged.
     #[must_use]
     pub fn unacknowledged(&self, handle: Handle) -> usize {
-        self.socket(handle).send_queue()
+        self.streams.get(&handle).map_or(0, |stream| stream.socket().send_queue())
     }
 
     /// Lets `fill` write into free room, a contiguous piece of it; it returns how many bytes it wrote. 0 if there is no room
-    /// or the direction has ended.
-    pub fn send<E>(&mut self, handle: Handle, fill: impl FnOnce(&mut [u8]) -> Result<usize, E>) -> Result<usize, E> {
-        let sent = self.socket_mut(handle).send(|room| {
+    /// or the direction has ended. With `more` a small piece waits a moment for what comes next.
+    pub fn send<E>(
+        &mut self,
+        handle: Handle,
+        more: bool,
+        fill: impl FnOnce(&mut [u8]) -> Result<usize, E>,
+    ) -> Result<usize, E> {
+        let Some(stream) = self.streams.get_mut(&handle) else { return Ok(0) };
+        let sent = stream.socket_mut().send(|room| {
             let result = fill(room);
             (result.as_ref().map_or(0, |n| (*n).min(room.len())), result)
         });
+        if more && stream.socket().send_queue() < SEGMENT {
+            self.touch_later(handle);
+        } else {
+            self.touch(handle);
+        }
         sent.unwrap_or(Ok(0))
     }
 
@@ -131,10 +178,12 @@ impl Engine {
         handle: Handle,
         take: impl FnOnce(&[u8]) -> Result<usize, E>,
     ) -> Result<usize, E> {
-        let received = self.socket_mut(handle).recv(|bytes| {
+        let Some(stream) = self.streams.get_mut(&handle) else { return Ok(0) };
+        let received = stream.socket_mut().recv(|bytes| {
             let result = take(bytes);
             (result.as_ref().map_or(0, |n| (*n).min(bytes.len())), result)
         });
+        self.touch(handle);
         match received {
             Ok(result) => result,
             Err(RecvError::Finished | RecvError::InvalidState) => Ok(0),
@@ -143,27 +192,38 @@ impl Engine {
 
     /// Looks at up to `len` bytes that came in.
     pub fn peek(&mut self, handle: Handle, len: usize) -> &[u8] {
-        self.socket_mut(handle).peek(len).unwrap_or_default()
+        let stream = self.streams.get_mut(&handle);
+        stream.and_then(|stream| stream.socket_mut().peek(len).ok()).unwrap_or_default()
     }
 
     /// We send no more.
     pub fn finish(&mut self, handle: Handle) {
-        self.ended.insert(handle.0);
-        self.socket_mut(handle).close();
+        if let Some(stream) = self.streams.get_mut(&handle) {
+            stream.ended = true;
+            stream.socket_mut().close();
+            self.touch(handle);
+        }
     }
 
     /// Whether small segments wait.
     pub fn set_nagle(&mut self, handle: Handle, on: bool) {
-        self.socket_mut(handle).set_nagle_enabled(on);
+        if let Some(stream) = self.streams.get_mut(&handle) {
+            stream.socket_mut().set_nagle_enabled(on);
+            self.touch(handle);
+        }
     }
 
     /// Nobody uses the connection any more: it ends by itself, at once if `reset`.
     pub fn release(&mut self, handle: Handle, reset: bool) {
-        if reset {
-            self.socket_mut(handle).abort();
-        } else {
-            self.socket_mut(handle).close();
+        let now = self.now();
+        if let Some(stream) = self.streams.get_mut(&handle) {
+            if reset {
+                stream.socket_mut().abort();
+            } else {
+                stream.socket_mut().close();
+            }
+            stream.released = Some(now);
+            self.touch(handle);
         }
-        self.released.push((handle.0, Instant::now()));
     }
 }

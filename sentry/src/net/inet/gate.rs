@@ -13,11 +13,11 @@ use std::time::Instant;
 
 use abi::poll::{POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDHUP, POLLRDNORM, POLLWRNORM};
 use netstack::packet::{self, Packet};
-use netstack::{Engine, Handle, StreamOptions, StreamState};
+use netstack::{Engine, Handle, Listening, StreamState};
 use sync::{Mutex, MutexGuard};
 
 use super::stack::NetStack;
-use super::tcp::{End, TcpSocket};
+use super::tcp::End;
 use crate::lock_order;
 use crate::time::{Alarm, Clocks, Key};
 
@@ -112,7 +112,9 @@ impl Gate {
                 // Nothing left, or the cable was pulled: both pass.
                 let Ok(len) = host::file::read(self.wire.as_fd(), &mut frame) else { break };
                 let net = self.net.upgrade();
-                driving.engine().receive(&frame[..len], |local, remote| listens(net.as_ref()?, local, remote));
+                driving.engine().receive(&frame[..len], |local, remote| {
+                    net.as_ref().map_or(Listening::Nobody, |net| listens(net, local, remote))
+                });
             }
         }
     }
@@ -134,9 +136,12 @@ impl Gate {
 }
 
 /// Whether somebody accepts a connection, and how it is to behave.
-fn listens(net: &Arc<NetStack>, local: SocketAddr, remote: SocketAddr) -> Option<StreamOptions> {
-    let listener: Arc<TcpSocket> = net.tcp.listener(local, remote)?;
-    listener.has_room().then(|| listener.stream_options())
+fn listens(net: &Arc<NetStack>, local: SocketAddr, remote: SocketAddr) -> Listening {
+    match net.tcp.listener(local, remote) {
+        None => Listening::Nobody,
+        Some(listener) if listener.has_room() => Listening::Accepts(listener.stream_options()),
+        Some(_) => Listening::Full,
+    }
 }
 
 impl Driving<'_> {
@@ -181,8 +186,9 @@ impl Drop for Driving<'_> {
         let packets: Vec<_> = std::iter::from_fn(|| state.engine.receive_packet()).collect();
         let accepted: Vec<_> = std::iter::from_fn(|| state.engine.accept()).collect();
         let mut told = Vec::new();
-        for (handle, watched) in &mut state.watched {
-            let now = look_at(&state.engine, *handle);
+        for handle in state.engine.changed() {
+            let Some(watched) = state.watched.get_mut(&handle) else { continue };
+            let now = look_at(&state.engine, handle);
             let events = changes(watched.seen, now);
             let before = std::mem::replace(&mut watched.seen, now);
             if events != 0 {

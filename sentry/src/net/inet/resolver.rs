@@ -8,6 +8,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use sync::Mutex;
 
@@ -21,6 +22,8 @@ pub(super) const ADDRESS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr
 const MOST: u16 = 1024;
 /// Nothing longer comes from a name server over UDP.
 const LONGEST: usize = 65_535;
+/// How long to wait when one error follows another.
+const PAUSE: Duration = Duration::from_millis(100);
 const STACK: usize = 128 << 10;
 
 /// The way to that server.
@@ -74,11 +77,16 @@ impl Resolver {
 
     fn read(&self) {
         let mut buffer = vec![0; LONGEST];
+        let mut failed = false;
         loop {
             let Ok(length) = self.socket.recv(&mut buffer) else {
-                // Nobody answers there; each error is told once.
+                // Nobody answers there; each error is told once. One that stays must not keep us busy.
+                if std::mem::replace(&mut failed, true) {
+                    std::thread::park_timeout(PAUSE);
+                }
                 continue;
             };
+            failed = false;
             let Some(net) = self.net.upgrade() else { return };
             let Some((ours, rest)) = buffer.get(..length).and_then(|bytes| bytes.split_first_chunk::<2>()) else {
                 continue;

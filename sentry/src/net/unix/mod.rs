@@ -95,8 +95,18 @@ pub struct UnixListing {
     pub listening: bool,
     /// Whether it has a peer.
     pub connected: bool,
-    /// Its name; empty for none.
+    /// Its name as it shows in text; empty for none.
     pub path: Vec<u8>,
+    /// Its name as it is: without the NUL at the end of a path, with the one at the beginning of an abstract name.
+    pub name: Vec<u8>,
+    /// Stands for the socket in the `peer` of others.
+    pub end: usize,
+    /// Whom it is connected to.
+    pub peer: Option<usize>,
+    /// Bytes that wait to be read; connections that wait to be accepted.
+    pub waiting: u32,
+    /// How many connections may wait.
+    pub limit: u32,
     /// Inode and user.
     pub owner: Owner,
 }
@@ -148,21 +158,39 @@ impl UnixSocket {
     #[must_use]
     pub fn listing(&self) -> UnixListing {
         let state = self.state.lock();
-        let name = state.name.as_ref().map(|name| name.bytes().get(2..).unwrap_or_default().to_vec());
-        // An abstract name is shown with an @ for each NUL, a path without the one at its end.
-        let path = match name {
-            Some(name) if name.first() == Some(&0) => name.iter().map(|b| if *b == 0 { b'@' } else { *b }).collect(),
-            Some(mut name) => {
-                name.pop_if(|byte| *byte == 0);
-                name
-            }
-            None => Vec::new(),
+        let bytes = state.name.as_ref().map(|name| name.bytes().get(2..).unwrap_or_default().to_vec());
+        let mut name = bytes.unwrap_or_default();
+        let mut path = name.clone();
+        if name.first() == Some(&0) {
+            path.iter_mut().filter(|byte| **byte == 0).for_each(|byte| *byte = b'@');
+        } else {
+            name.pop_if(|byte| *byte == 0);
+            path.clone_from(&name);
+        }
+        let short = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let (waiting, limit) = match &state.role {
+            Role::Listening(listener) => (short(listener.backlog.len()), short(listener.limit)),
+            _ => (short(self.inbox.readable_bytes(self.kind != Kind::Datagram)), 0),
         };
+        let (peer, directed) = match &state.role {
+            Role::Connected(peer) => (Some(Arc::as_ptr(&peer.inbox).addr()), None),
+            Role::Directed(to) => (None, Some(to.clone())),
+            _ => (None, None),
+        };
+        let listening = matches!(state.role, Role::Listening(_));
+        let connected = matches!(state.role, Role::Connected(_) | Role::Directed(_));
+        drop(state);
+        let directed = directed.and_then(|to| to.upgrade());
         UnixListing {
             kind: self.kind.raw(),
-            listening: matches!(state.role, Role::Listening(_)),
-            connected: matches!(state.role, Role::Connected(_) | Role::Directed(_)),
+            listening,
+            connected,
             path,
+            name,
+            end: Arc::as_ptr(&self.inbox).addr(),
+            peer: peer.or_else(|| directed.map(|to| Arc::as_ptr(&to.inbox).addr())),
+            waiting,
+            limit,
             owner: self.listed.get().map(|(_, owner)| *owner).unwrap_or_default(),
         }
     }

@@ -40,7 +40,7 @@ pub(in crate::net::inet) fn arrive(
     remote: SocketAddr,
 ) {
     let Some(listener) = net.tcp.listener(local, remote) else {
-        gate.look(|engine| engine.release(handle, true));
+        gate.drive().engine().release(handle, true);
         return;
     };
     let child = TcpSocket::with(

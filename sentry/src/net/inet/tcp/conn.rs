@@ -47,8 +47,9 @@ impl Conn {
         }
     }
 
-    /// Sends, with `room` bytes of our own buffer. A reset that this leads to is ours.
-    pub(super) fn push(&self, src: &mut IoSrc<'_>, room: usize, urgent: bool) -> Result<usize> {
+    /// Sends, with `room` bytes of our own buffer. A reset that this leads to is ours. What is followed by `more` may wait for
+    /// it; within the sandbox nothing is gained by that.
+    pub(super) fn push(&self, src: &mut IoSrc<'_>, room: usize, urgent: bool, more: bool) -> Result<usize> {
         match self {
             Self::Inside(link) => match link.outgoing().push(src, link.send_limit(room), urgent)? {
                 Pushed::Bytes(n) => Ok(n),
@@ -57,8 +58,9 @@ impl Conn {
                     Ok(n)
                 }
             },
-            // The engine knows no urgent data: it goes with the others.
-            Self::Outside(outside) => match outside.push(src)? {
+            // The engine knows no urgent data.
+            Self::Outside(_) if urgent => err(abi::Errno::EOPNOTSUPP),
+            Self::Outside(outside) => match outside.push(src, more)? {
                 Pushed::Bytes(n) | Pushed::Lost(n) => Ok(n),
             },
         }

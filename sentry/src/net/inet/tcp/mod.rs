@@ -283,7 +283,8 @@ impl Socket for TcpSocket {
         if self.end.has_error() {
             return err(self.broken());
         }
-        match conn.push(message.src, self.send_room(), message.flags.contains(MsgFlags::MSG_OOB)) {
+        let (urgent, more) = (message.flags.contains(MsgFlags::MSG_OOB), message.flags.contains(MsgFlags::MSG_MORE));
+        match conn.push(message.src, self.send_room(), urgent, more) {
             Err(e) if e.is(Errno::EPIPE) => err(self.broken()),
             other => other,
         }

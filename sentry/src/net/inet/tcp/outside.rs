@@ -71,7 +71,7 @@ impl Outside {
         }
     }
 
-    pub(super) fn push(&self, src: &mut IoSrc<'_>) -> Result<Pushed> {
+    pub(super) fn push(&self, src: &mut IoSrc<'_>, more: bool) -> Result<Pushed> {
         let handle = self.inner.handle;
         let mut driving = self.inner.gate.drive();
         let engine = driving.engine();
@@ -84,7 +84,7 @@ impl Outside {
         let mut sent = 0;
         // A ring has its free room in two pieces at most.
         for _ in 0..2 {
-            sent += engine.send::<Error>(handle, |room| {
+            sent += engine.send::<Error>(handle, more, |room| {
                 let len = room.len().min(want - sent);
                 src.take(&mut room[..len])
             })?;
@@ -150,7 +150,7 @@ impl Outside {
     }
 
     pub(super) fn set_nagle(&self, on: bool) {
-        self.inner.gate.look(|engine| engine.set_nagle(self.inner.handle, on));
+        self.inner.gate.drive().engine().set_nagle(self.inner.handle, on);
     }
 
     /// The socket is closed: unread bytes make it a reset.

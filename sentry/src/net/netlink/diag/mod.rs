@@ -1,5 +1,8 @@
 //! NETLINK_SOCK_DIAG, sock_diag(7): the sockets of the namespace, for `ss`.
 
+mod netlinks;
+mod unix;
+
 use std::net::{IpAddr, SocketAddr};
 
 use abi::Errno;
@@ -7,7 +10,7 @@ use abi::netlink::{
     INET_DIAG_MEMINFO, INET_DIAG_SHUTDOWN, INET_DIAG_SKV6ONLY, InetDiagMsg, InetDiagReqV2, InetDiagSockid,
     SOCK_DIAG_BY_FAMILY,
 };
-use abi::socket::{AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_UNIX, IPPROTO_TCP, IPPROTO_UDP};
+use abi::socket::{AF_INET, AF_INET6, AF_NETLINK, AF_UNIX, IPPROTO_TCP, IPPROTO_UDP};
 
 use super::message::{Reply, Request};
 use crate::error::{Result, err};
@@ -35,8 +38,8 @@ pub(super) fn answer(net: &NetStack, request: &Request<'_>, reply: &mut Reply) -
     let family = request.payload.first().copied().ok_or(Errno::EINVAL)?;
     match u16::from(family) {
         AF_INET | AF_INET6 => {}
-        // What these have is in /proc/net.
-        AF_UNIX | AF_NETLINK | AF_PACKET => return err(Errno::ENOENT),
+        AF_UNIX => return unix::answer(net, request, reply),
+        AF_NETLINK => return netlinks::answer(net, request, reply),
         _ => return err(Errno::ENOENT),
     }
     let (wanted, _) = request.split::<InetDiagReqV2>()?;
