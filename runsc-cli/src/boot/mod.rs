@@ -12,6 +12,7 @@ mod kernel;
 pub(crate) mod logging;
 mod server;
 mod signals;
+mod witness;
 
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::channel::Channel;
 use engine::Engine;
+use witness::Witness;
 
 /// Its zeroth argument.
 pub(crate) const PROCESS_NAME: &str = "runsc-rs-boot";
@@ -83,6 +85,7 @@ fn build(channel: &Channel) -> Result<Sandbox, Failure> {
     let LaunchSpec { sandbox, container } = launch;
     logging::start(sandbox.log.then_some(sandbox.debug));
     tracing::debug!(id = container.id, "sandbox starts");
+    let witness = container.limits.memory.and_then(|_| witness());
     let host_network = sandbox.network == NetworkKind::Host;
     confine::shut_in(host_network).map_err(|e| Failure::other(format!("cannot confine the sandbox: {e:#}")))?;
     if let Some(terminal) = terminal(&container, &files)? {
@@ -91,7 +94,7 @@ fn build(channel: &Channel) -> Result<Sandbox, Failure> {
     let signals = signals::Signals::block().map_err(|e| failure("cannot receive signals", &e))?;
     let control = files.take(sandbox.control).map_err(wire_failure)?;
     tracing::debug!("shut in");
-    let engine = kernel::boot(&sandbox)?;
+    let engine = kernel::boot(&sandbox, &container.id, witness)?;
     tracing::debug!("kernel made");
     filter::put_on(sandbox.debug, host_network).map_err(|e| failure("cannot put on the filter", &e))?;
     tracing::debug!("filter put on");
@@ -114,6 +117,12 @@ fn build(channel: &Channel) -> Result<Sandbox, Failure> {
         channel.send(&Reply::Done, &[]).map_err(wire_failure)?;
     }
     Ok(Sandbox { engine, waiters, id })
+}
+
+/// Who has the host see that memory is short. Without it the kill inside happens all the same.
+fn witness() -> Option<Witness> {
+    let witness = Witness::fork();
+    witness.inspect_err(|error| tracing::warn!(%error, "engines will not hear of want of memory")).ok()
 }
 
 /// A copy of the container's terminal, if it has one.

@@ -4,13 +4,16 @@
 //! some anyway: a first attach costs milliseconds (an RCU grace period on v1), and the sandbox opens no devices that a
 //! device controller could deny. Engines always name a path.
 //!
-//! [`v1`] has a directory per hierarchy, [`v2`] one for all; [`path`] says where; [`usage`] reads what is used.
+//! [`v1`] has a directory per hierarchy, [`v2`] one for all; [`systemd`] has them made by systemd; [`path`] says where;
+//! [`usage`] reads what is used.
 
 mod path;
+mod systemd;
 pub(crate) mod usage;
 mod v1;
 mod v2;
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
@@ -20,30 +23,77 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use nix::unistd::Pid;
 use oci_spec::runtime::{LinuxResources, Spec};
+use serde::{Deserialize, Serialize};
 
 use crate::cli::Global;
 use crate::log;
+use path::UnitPath;
+use systemd::Unit;
 
-/// The cgroups of a container.
+/// The cgroups of a container, as they are recorded.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Cgroups {
+    /// Their directories.
+    pub(crate) directories: Vec<PathBuf>,
+    /// The unit of systemd that they belong to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unit: Option<Unit>,
+}
+
+/// Cgroups in the making.
 #[derive(Debug, Default)]
 pub(crate) struct Made {
-    /// Their directories, to be recorded and removed.
-    pub(crate) directories: Vec<PathBuf>,
+    /// What is there by now, to be recorded and removed.
+    pub(crate) cgroups: Cgroups,
     /// The v2 directory, to start processes in.
     pub(crate) unified: Option<OwnedFd>,
     /// The v1 directories, to move processes to.
     hierarchies: Vec<PathBuf>,
+    /// What systemd makes when there are processes.
+    waiting: Option<Waiting>,
+}
+
+/// A unit that is yet to be made, and with what.
+#[derive(Debug)]
+struct Waiting {
+    unit: UnitPath,
+    resources: Option<LinuxResources>,
+    annotations: Option<HashMap<String, String>>,
+    optional: bool,
 }
 
 impl Made {
     /// Moves processes to where they could not be started.
-    pub(crate) fn attach(&self, pids: &[Pid]) -> Result<()> {
+    pub(crate) fn attach(&mut self, pids: &[Pid]) -> Result<()> {
+        if let Some(waiting) = self.waiting.take() {
+            match self.start_unit(&waiting, pids) {
+                Err(e) if waiting.optional => {
+                    log::warning(&format!("no cgroup for the container: {e:#}"));
+                    self.cgroups.remove();
+                    self.hierarchies.clear();
+                    self.cgroups = Cgroups::default();
+                }
+                other => other.context("unable to apply cgroup configuration")?,
+            }
+        }
         for directory in &self.hierarchies {
             for pid in pids {
                 write(directory, "cgroup.procs", &pid.to_string())?;
             }
         }
         Ok(())
+    }
+
+    fn start_unit(&mut self, waiting: &Waiting, pids: &[Pid]) -> Result<()> {
+        let Some(unit) = self.cgroups.unit.clone() else { return Ok(()) };
+        let resources = waiting.resources.as_ref();
+        let mounts = mounts()?;
+        let hierarchies = v1::hierarchies(&mounts);
+        let unified = hierarchies.is_empty();
+        let root = if unit.is_of_user() { Unit::users_root()? } else { PathBuf::new() };
+        unit.start(&waiting.unit, pids, resources, waiting.annotations.as_ref(), unified)?;
+        let path = root.join(&waiting.unit.path);
+        if unified { v2::make(&mounts, &path, resources, self) } else { v1::make(&hierarchies, &path, resources, self) }
     }
 }
 
@@ -55,9 +105,22 @@ pub(crate) fn make(spec: &Spec, id: &str, global: &Global) -> Result<Option<Made
     if wanted.is_none() && resources.is_none() {
         return Ok(None);
     }
-    let path = path::of_container(wanted, id, global.switches.systemd_cgroup)?;
     let mut made = Made::default();
-    let result = fs::read_to_string("/proc/self/mountinfo").map_err(Into::into).and_then(|mounts| {
+    let user = systemd::of_user();
+    let path = match path::of_container(wanted, id, global.switches.systemd_cgroup, user)? {
+        path::Place::Directory(path) => path,
+        path::Place::Unit(unit) => {
+            made.cgroups.unit = Some(Unit::new(&unit, user));
+            made.waiting = Some(Waiting {
+                unit,
+                resources: resources.cloned(),
+                annotations: spec.annotations().clone(),
+                optional: resources.is_none() && is_rootless(global),
+            });
+            return Ok(Some(made));
+        }
+    };
+    let result = mounts().and_then(|mounts| {
         let hierarchies = v1::hierarchies(&mounts);
         // With both, the controllers are on v1 and the unified tree has none.
         if hierarchies.is_empty() {
@@ -69,8 +132,8 @@ pub(crate) fn make(spec: &Spec, id: &str, global: &Global) -> Result<Option<Made
     match result {
         Ok(()) => Ok(Some(made)),
         Err(e) => {
-            made.directories.iter().for_each(|directory| drop(remove(directory)));
-            if may_do_without(global, &e) && resources.is_none() {
+            made.cgroups.remove();
+            if is_denied(&e) && is_rootless(global) && resources.is_none() {
                 log::warning(&format!("no cgroup for the container: {e:#}"));
                 return Ok(None);
             }
@@ -79,21 +142,40 @@ pub(crate) fn make(spec: &Spec, id: &str, global: &Global) -> Result<Option<Made
     }
 }
 
-/// Changes the limits of the cgroups that were made for a container.
-pub(crate) fn update(directories: &[PathBuf], resources: &LinuxResources) -> Result<()> {
-    let mounts = fs::read_to_string("/proc/self/mountinfo").context("cannot find the cgroups")?;
-    let hierarchies = v1::hierarchies(&mounts);
-    for directory in directories {
-        match hierarchies.iter().find(|hierarchy| hierarchy.contains(directory)) {
-            Some(hierarchy) => hierarchy.limit(directory, resources)?,
-            None => v2::limit(directory, resources)?,
+impl Cgroups {
+    /// Changes their limits.
+    pub(crate) fn update(&self, resources: &LinuxResources) -> Result<()> {
+        let mounts = mounts()?;
+        let hierarchies = v1::hierarchies(&mounts);
+        if let Some(unit) = &self.unit {
+            unit.update(resources, hierarchies.is_empty())?;
+        }
+        for directory in &self.directories {
+            match hierarchies.iter().find(|hierarchy| hierarchy.contains(directory)) {
+                Some(hierarchy) => hierarchy.limit(directory, resources)?,
+                None => v2::limit(directory, resources)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes them, with what is in them.
+    pub(crate) fn remove(&self) {
+        if let Some(unit) = &self.unit
+            && let Err(e) = unit.stop()
+        {
+            log::warning(&format!("cannot stop the container's unit: {e:#}"));
+        }
+        for directory in &self.directories {
+            if let Err(e) = remove(directory) {
+                log::warning(&format!("cannot remove cgroup {}: {e}", directory.display()));
+            }
         }
     }
-    Ok(())
 }
 
 /// Removes a cgroup and kills what is in it. What is already gone is no error.
-pub(crate) fn remove(directory: &Path) -> io::Result<()> {
+fn remove(directory: &Path) -> io::Result<()> {
     let mut patience = Duration::from_millis(1);
     loop {
         match fs::remove_dir(directory) {
@@ -138,16 +220,18 @@ fn sets_limit(resources: &LinuxResources) -> bool {
 }
 
 /// Whether `--rootless` lets a container go without when it may not have cgroups.
-fn may_do_without(global: &Global, error: &anyhow::Error) -> bool {
-    let denied = error.downcast_ref::<io::Error>().is_some_and(|e| {
+fn is_rootless(global: &Global) -> bool {
+    match global.rootless.as_str() {
+        "true" => true,
+        "false" => false,
+        _ => systemd::of_user(),
+    }
+}
+
+fn is_denied(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|e| {
         matches!(e.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem | ErrorKind::NotFound)
-    });
-    denied
-        && match global.rootless.as_str() {
-            "true" => true,
-            "false" => false,
-            _ => !nix::unistd::geteuid().is_root(),
-        }
+    })
 }
 
 /// Makes a directory and those above it. The ones that were not there are returned, the outermost first.
@@ -162,12 +246,20 @@ fn make_directories(directory: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(missing.into_iter().rev().collect())
 }
 
-/// The host's limit on tasks for a container's limit: a task is a thread of the sentry and up to three of a stub, and
-/// there are some threads besides. The kernel itself holds the container to its own number.
+/// The host's limit on tasks for a container's limit, `None` for any number: a task is a thread of the sentry and up to
+/// three of a stub, and there are some threads besides. The kernel itself holds the container to its own number.
+fn host_task_limit(limit: i64) -> Option<u64> {
+    const PER_TASK: u64 = 5;
+    const BESIDES: u64 = 128;
+    u64::try_from(limit).ok().map(|limit| limit.saturating_mul(PER_TASK).saturating_add(BESIDES))
+}
+
 fn host_tasks(limit: i64) -> String {
-    const PER_TASK: i64 = 5;
-    const BESIDES: i64 = 128;
-    if limit < 0 { "max".to_owned() } else { limit.saturating_mul(PER_TASK).saturating_add(BESIDES).to_string() }
+    host_task_limit(limit).map_or_else(|| "max".to_owned(), |limit| limit.to_string())
+}
+
+fn mounts() -> Result<String> {
+    fs::read_to_string("/proc/self/mountinfo").context("cannot find the cgroups")
 }
 
 fn write(directory: &Path, file: &str, value: &str) -> Result<()> {

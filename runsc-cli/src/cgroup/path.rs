@@ -4,17 +4,38 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-/// The path from `cgroupsPath`, relative to the root of the hierarchy. Without one it is named after the id.
-///
-/// With `--systemd-cgroup` it is `slice:prefix:name`, which is `slice/prefix-name.scope`, and `a-b.slice` lies in
-/// `a.slice`.
-pub(super) fn of_container(wanted: Option<&Path>, id: &str, systemd: bool) -> Result<PathBuf> {
-    let Some(wanted) = wanted.filter(|path| !path.as_os_str().is_empty()) else {
-        return Ok(format!("{}-{id}", crate::NAME).into());
-    };
+/// Where it is to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// This path, which we make.
+    Directory(PathBuf),
+    /// A unit, which systemd makes.
+    Unit(UnitPath),
+}
+
+/// A unit and where systemd puts it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct UnitPath {
+    /// Its name, with `.scope` or `.slice`.
+    pub(super) name: String,
+    /// The slice it is in.
+    pub(super) slice: String,
+    /// What it is for.
+    pub(super) container: String,
+    /// Its path from where systemd's cgroups begin.
+    pub(super) path: PathBuf,
+}
+
+/// What `cgroupsPath` says: a path from the root of the hierarchy, and without one it is named after the id. With
+/// `--systemd-cgroup` it is `slice:prefix:name`, the slice being that of the system or of the user where it is not named.
+pub(super) fn of_container(wanted: Option<&Path>, id: &str, systemd: bool, user: bool) -> Result<Place> {
+    let wanted = wanted.filter(|path| !path.as_os_str().is_empty());
     if systemd {
-        return systemd_path(&wanted.to_string_lossy());
+        let slice = if user { "user.slice" } else { "system.slice" };
+        let text = wanted.map_or_else(|| format!(":{}:{id}", crate::NAME), |path| path.to_string_lossy().into_owned());
+        return unit(&text, slice).map(Place::Unit);
     }
+    let Some(wanted) = wanted else { return Ok(Place::Directory(format!("{}-{id}", crate::NAME).into())) };
     let mut path = PathBuf::new();
     for component in wanted.components() {
         match component {
@@ -26,20 +47,21 @@ pub(super) fn of_container(wanted: Option<&Path>, id: &str, systemd: bool) -> Re
     if path.as_os_str().is_empty() {
         bail!("cgroupsPath is the root of the hierarchy");
     }
-    Ok(path)
+    Ok(Place::Directory(path))
 }
 
-fn systemd_path(wanted: &str) -> Result<PathBuf> {
+/// `slice:prefix:name` is `slice/prefix-name.scope`, and `a-b.slice` lies in `a.slice`.
+fn unit(wanted: &str, default_slice: &str) -> Result<UnitPath> {
     let parts: Vec<_> = wanted.split(':').collect();
-    let &[slice, prefix, name] = parts.as_slice() else {
+    let &[slice, prefix, container] = parts.as_slice() else {
         bail!("expected cgroupsPath to be of format \"slice:prefix:name\" for systemd cgroups, got {wanted:?} instead");
     };
-    let slice = if slice.is_empty() { "system.slice" } else { slice };
+    let slice = if slice.is_empty() { default_slice } else { slice };
     let plain = |part: &str| !part.contains('/') && part != "." && part != "..";
     let Some(stem) = slice.strip_suffix(".slice").filter(|stem| plain(stem)) else {
         bail!("invalid slice name: {slice}");
     };
-    if name.is_empty() || !plain(name) || !plain(prefix) {
+    if container.is_empty() || !plain(container) || !plain(prefix) {
         bail!("invalid scope name in cgroupsPath {wanted:?}");
     }
     let mut path = PathBuf::new();
@@ -48,9 +70,13 @@ fn systemd_path(wanted: &str) -> Result<PathBuf> {
             path.push(format!("{}.slice", stem.get(..end).unwrap_or(stem)));
         }
     }
-    let scope = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}-{name}") };
-    path.push(if name.ends_with(".slice") { name.to_owned() } else { format!("{scope}.scope") });
-    Ok(path)
+    let name = match prefix {
+        _ if container.ends_with(".slice") => container.to_owned(),
+        "" => format!("{container}.scope"),
+        prefix => format!("{prefix}-{container}.scope"),
+    };
+    path.push(&name);
+    Ok(UnitPath { name, slice: slice.to_owned(), container: container.to_owned(), path })
 }
 
 #[cfg(test)]
@@ -58,7 +84,9 @@ mod tests {
     use super::*;
 
     fn path(wanted: &str, systemd: bool) -> Result<String> {
-        of_container(Some(Path::new(wanted)), "id", systemd).map(|path| path.display().to_string())
+        of_container(Some(Path::new(wanted)), "id", systemd, false).map(|place| match place {
+            Place::Directory(path) | Place::Unit(UnitPath { path, .. }) => path.display().to_string(),
+        })
     }
 
     #[test]
@@ -66,6 +94,8 @@ mod tests {
         assert_eq!(path("a-b-c.slice:docker:x", true).unwrap(), "a.slice/a-b.slice/a-b-c.slice/docker-x.scope");
         assert_eq!(path(":run:x", true).unwrap(), "system.slice/run-x.scope");
         assert_eq!(path("-.slice::x", true).unwrap(), "x.scope");
+        assert_eq!(path("", true).unwrap(), "system.slice/runsc-rs-id.scope");
+        assert_eq!(path("p.slice:a:b.slice", true).unwrap(), "p.slice/b.slice");
         assert!(path("/plain", true).is_err());
         assert!(path("../.slice:a:b", true).is_err());
     }

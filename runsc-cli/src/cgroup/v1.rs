@@ -52,7 +52,7 @@ pub(super) fn make(
         let directory = hierarchy.point.join(path);
         let new = make_directories(&directory).map_err(context_of(&directory))?;
         // Those above it may serve other containers by the time it is removed.
-        made.directories.push(directory.clone());
+        made.cgroups.directories.push(directory.clone());
         made.hierarchies.push(directory.clone());
         if hierarchy.has("cpuset") {
             new.iter().try_for_each(|directory| inherit_cpuset(directory))?;

@@ -5,7 +5,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::Result;
-use oci_spec::runtime::{LinuxCpu, LinuxMemory, LinuxResources};
+use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxResources};
 
 use super::{Made, context_of, host_tasks, make_directories, unified_root, write};
 
@@ -14,7 +14,7 @@ pub(super) fn make(mountinfo: &str, path: &Path, resources: Option<&LinuxResourc
     let root = Path::new(unified_root(mountinfo)?);
     let directory = root.join(path);
     make_directories(&directory).map_err(context_of(&directory))?;
-    made.directories.push(directory.clone());
+    made.cgroups.directories.push(directory.clone());
     let flags = libc::O_PATH | libc::O_DIRECTORY;
     made.unified = Some(File::options().read(true).custom_flags(flags).open(&directory)?.into());
     enable_controllers(root, path);
@@ -33,11 +33,8 @@ pub(super) fn limit(directory: &Path, resources: &LinuxResources) -> Result<()> 
     if let Some(pids) = resources.pids().filter(|pids| pids.limit() != 0) {
         set("pids.max", Some(host_tasks(pids.limit())))?;
     }
-    let weight = resources.block_io().as_ref().and_then(oci_spec::runtime::LinuxBlockIo::weight);
-    if let Some(weight) = weight.filter(|weight| *weight != 0) {
-        // 10 to 1000 becomes 1 to 10000, as runc converts it.
-        let weight = 1 + u64::from(weight.saturating_sub(10)) * 9999 / 990;
-        set("io.weight", Some(weight.to_string())).or_else(|_| set("io.bfq.weight", Some(weight.to_string())))?;
+    if let Some(io) = resources.block_io() {
+        limit_io(directory, io)?;
     }
     for page in resources.hugepage_limits().iter().flatten() {
         set(&format!("hugetlb.{}.max", page.page_size()), Some(page.limit().to_string()))?;
@@ -69,13 +66,42 @@ fn limit_memory(directory: &Path, memory: &LinuxMemory) -> Result<()> {
     if let Some(reservation) = memory.reservation().filter(|r| *r != 0) {
         write(directory, "memory.low", &or_max(reservation))?;
     }
-    if let Some(swap) = memory.swap().filter(|swap| *swap != 0) {
-        // The specification counts memory and swap together, v2 swap alone.
-        let alone = match (swap, limit) {
-            (swap, Some(limit)) if swap > 0 && limit > 0 => swap.saturating_sub(limit),
-            (swap, _) => swap,
-        };
-        write(directory, "memory.swap.max", &or_max(alone))?;
+    // Kernels without swap accounting have no such file; no swap at all is then as good as none of it.
+    if let Some(swap) = swap_alone(memory)
+        && (swap > 0 || directory.join("memory.swap.max").exists())
+    {
+        write(directory, "memory.swap.max", &or_max(swap))?;
+    }
+    Ok(())
+}
+
+/// How much swap alone, which is what v2 counts; the specification counts memory and swap together.
+pub(super) fn swap_alone(memory: &LinuxMemory) -> Option<i64> {
+    let swap = memory.swap().filter(|swap| *swap != 0)?;
+    match memory.limit().filter(|limit| *limit > 0) {
+        Some(limit) if swap > 0 => Some(swap.saturating_sub(limit)),
+        _ => Some(swap),
+    }
+}
+
+fn limit_io(directory: &Path, io: &LinuxBlockIo) -> Result<()> {
+    if let Some(weight) = io.weight().filter(|weight| *weight != 0) {
+        // Of two schedulers; which of them there is depends on the kernel.
+        let bfq = || write(directory, "io.bfq.weight", &weight.to_string());
+        write(directory, "io.weight", &weight_of_io(weight).to_string()).or_else(|e| bfq().map_err(|_| e))?;
+    }
+    let throttles = [
+        ("rbps", io.throttle_read_bps_device()),
+        ("wbps", io.throttle_write_bps_device()),
+        ("riops", io.throttle_read_iops_device()),
+        ("wiops", io.throttle_write_iops_device()),
+    ];
+    for (key, devices) in throttles {
+        for device in devices.iter().flatten() {
+            // 0 takes a limit away.
+            let rate = if device.rate() == 0 { "max".to_owned() } else { device.rate().to_string() };
+            write(directory, "io.max", &format!("{}:{} {key}={rate}", device.major(), device.minor()))?;
+        }
     }
     Ok(())
 }
@@ -89,6 +115,13 @@ fn limit_cpu(directory: &Path, cpu: &LinuxCpu) -> Result<()> {
         let period = cpu.period().filter(|period| *period != 0).unwrap_or(100_000);
         write(directory, "cpu.max", &format!("{} {period}", quota.map_or_else(|| "max".to_owned(), or_max)))?;
     }
+    for (file, value) in
+        [("cpu.idle", cpu.idle().map(|v| v.to_string())), ("cpu.max.burst", cpu.burst().map(|v| v.to_string()))]
+    {
+        if let Some(value) = value {
+            write(directory, file, &value)?;
+        }
+    }
     for (file, value) in [("cpuset.cpus", cpu.cpus()), ("cpuset.mems", cpu.mems())] {
         if let Some(value) = value.as_ref().filter(|value| !value.is_empty()) {
             write(directory, file, value)?;
@@ -98,8 +131,13 @@ fn limit_cpu(directory: &Path, cpu: &LinuxCpu) -> Result<()> {
 }
 
 /// 2 to 262144 becomes 1 to 10000, as runc converts it.
-fn weight_of_shares(shares: u64) -> u64 {
+pub(super) fn weight_of_shares(shares: u64) -> u64 {
     1 + (shares.clamp(2, 262_144) - 2) * 9999 / 262_142
+}
+
+/// 10 to 1000 becomes 1 to 10000, as runc converts it.
+pub(super) fn weight_of_io(weight: u16) -> u64 {
+    1 + u64::from(weight.saturating_sub(10)) * 9999 / 990
 }
 
 fn or_max(value: i64) -> String {

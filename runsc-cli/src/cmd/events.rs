@@ -87,7 +87,7 @@ fn describe(record: &Record, stats: &ContainerStats) -> Value {
     let host = match record.pod {
         // The processes of its tasks are in the pod's cgroup.
         Some(_) => cgroup::usage::Usage::default(),
-        None => cgroup::usage::read(&record.cgroups),
+        None => cgroup::usage::read(&record.cgroups.directories),
     };
     let user = host.cpu_user.unwrap_or(stats.cpu_user);
     let kernel = host.cpu_system.unwrap_or(stats.cpu_system);

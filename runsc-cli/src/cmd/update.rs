@@ -10,7 +10,6 @@ use control::spec::Limits;
 use oci_spec::runtime::LinuxResources;
 use serde_json::{Map, Value, json};
 
-use crate::cgroup;
 use crate::cli::Global;
 use crate::sandbox::control::Control;
 use crate::state::Root;
@@ -93,7 +92,7 @@ pub(crate) fn main(global: &Global, args: &UpdateArgs) -> Result<u8> {
     if less {
         control.update(&args.id, limits)?;
     }
-    cgroup::update(&record.cgroups, &resources).context("cannot change the limits of the cgroup")?;
+    record.cgroups.update(&resources).context("cannot change the limits of the cgroup")?;
     if !less {
         control.update(&args.id, limits)?;
     }

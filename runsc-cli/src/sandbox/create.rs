@@ -1,6 +1,6 @@
 //! Creates a container: everything between `config.json` and a program that waits to run.
 //!
-//! What has been started or made is held by [`Undo`] until the container is recorded and told to go on; whatever fails
+//! What has been started or made is held by a [`Making`] until the container is recorded and told to go on; whatever fails
 //! before that takes all of it away again. If we are killed instead, the two processes end because their sockets do, and
 //! the directory is left for `delete --force`.
 
@@ -12,27 +12,25 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 use control::spec::{NetworkKind, PlatformKind, SandboxSpec};
 use control::wire::WireError;
-use control::{LaunchSpec, Reply, Status};
-use host::pidfd::PidFd;
+use control::{LaunchSpec, Reply};
 use host::tty::WindowSize;
-use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 
 use super::foreground::Foreground;
 use super::last_words::LastWords;
-use super::launch::{Launcher, Waiting};
+use super::launch::Launcher;
 use super::link;
+use super::making::Making;
 use super::pod;
 use crate::boot::GoOn;
 use crate::channel::Channel;
 use crate::cli::{Global, Network, Platform};
 use crate::config::overlay::OverlayMode;
 use crate::config::{self, Bundle, container};
-use crate::state::process::ProcessId;
+use crate::state::Root;
 use crate::state::record::Record;
-use crate::state::{Locked, Root};
 use crate::timestamp::Timestamp;
-use crate::{cgroup, hooks, terminal};
+use crate::{hooks, terminal};
 
 /// What `create` and `run` were asked for.
 #[derive(Debug, Default)]
@@ -91,28 +89,20 @@ pub(crate) fn of_bundle(
     let (more, terminal) = standard_files(options, bundle)?;
     files.extend(more);
     let ours = terminal.filter(|_| options.console_socket.is_none()).map(|pair| pair.master);
-    let mut undo = Undo { locked: Some(root.create(id)?), cgroups: Vec::new(), running: Vec::new() };
+    let mut making = Making::begin(global, &root, id, bundle, None)?;
     let mut plan = container::plan(id, bundle, overlay, files, false)?;
-    let mut record = new_record(id, bundle);
-    let cgroups = cgroup::make(&bundle.spec, id, global)?;
-    undo.cgroups = cgroups.as_ref().map(|made| made.directories.clone()).unwrap_or_default();
-    record.cgroups.clone_from(&undo.cgroups);
-    undo.write(&record)?;
 
     let debug_log = DebugLog::open(global)?;
     let (mut last_words, errors) = LastWords::pipe()?;
     let launcher = Launcher::new(debug_log.file("boot", &errors)?, debug_log.file("gofer", &errors)?)?;
     drop(errors);
-    let directory = cgroups.as_ref().and_then(|made| made.unified.as_ref()).map(AsFd::as_fd);
     let title = bundle.spec.process().as_ref().and_then(|process| process.args().as_deref()).unwrap_or_default();
     // Until it is released a process ends when its gate is dropped.
-    let sandbox = launcher.sandbox(&bundle.spec, title, network, directory)?;
-    let gofer = launcher.gofer(&bundle.spec, directory)?;
+    let sandbox = launcher.sandbox(&bundle.spec, title, network, making.unified())?;
+    let gofer = launcher.gofer(&bundle.spec, making.unified())?;
     drop(launcher);
-    if let Some(made) = &cgroups {
-        made.attach(&[sandbox.process.pid, gofer.process.pid])?;
-    }
-    let listener = UnixListener::bind(undo.locked()?.socket_path()).context("cannot make the control socket")?;
+    making.attach(&[sandbox.process.pid, gofer.process.pid])?;
+    let listener = UnixListener::bind(making.locked()?.socket_path()).context("cannot make the control socket")?;
     let host_memory = host_memory();
     let sandbox_spec = SandboxSpec {
         platform,
@@ -127,25 +117,19 @@ pub(crate) fn of_bundle(
     };
     plan.gofer.log = debug_log.is_open().then_some(global.switches.debug);
     let launch = LaunchSpec { sandbox: sandbox_spec, container: plan.container };
-    let (sandbox, sandbox_process) = undo.release(sandbox)?;
-    let (gofer, gofer_process) = undo.release(gofer)?;
-    record.sandbox = Some(sandbox_process);
-    record.gofer = Some(gofer_process);
+    let (sandbox, sandbox_process) = making.release(sandbox)?;
+    let (gofer, gofer_process) = making.release(gofer)?;
+    making.record.sandbox = Some(sandbox_process);
+    making.record.gofer = Some(gofer_process);
     // The namespaces are there and nothing is in them yet: hooks may give the network what the sandbox will find.
-    hooks::before_create(bundle, &record)?;
+    hooks::before_create(bundle, &making.record)?;
     let told = sandbox.channel.send(&launch, &plan.files.fds());
     told.and_then(|()| gofer.channel.send(&plan.gofer, &plan.gofer_files.fds()))
         .or_else(|e| if matches!(e, WireError::Io(_)) { Ok(()) } else { Err(e) })?; // who has died says why below
     drop((plan.files, plan.gofer_files, gofer.channel));
 
     expect_done(&sandbox.channel, &mut last_words)?;
-    record.last_status = if options.start { Status::Running } else { Status::Created };
-    undo.write(&record)?;
-    if let Some(path) = options.pid_file {
-        let text = sandbox.pid.to_string();
-        crate::state::replace(path, text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
-    }
-    let foreground = options.foreground.then(Foreground::prepare).transpose()?;
+    let foreground = making.created(options, sandbox.pid)?;
     // Only now: hooks may have put the device there.
     let taken = match network {
         NetworkKind::Sandbox if has_network(&bundle.spec) => {
@@ -156,16 +140,15 @@ pub(crate) fn of_bundle(
     };
     let (taken, wire) = taken.unzip();
     let wire: Vec<_> = wire.iter().flatten().map(AsFd::as_fd).collect();
-    let start_at_once = options.start && !hooks::has_start_container(&record);
+    let start_at_once = options.start && !hooks::has_start_container(&making.record);
     let go_on = GoOn { start: start_at_once, link: taken };
     sandbox.channel.send(&go_on, &wire).map_err(|_| last_words.error())?;
     if start_at_once {
         expect_done(&sandbox.channel, &mut last_words)?;
     } else if options.start {
-        super::start::program(&root, &record)?;
+        super::start::program(&root, &making.record)?;
     }
-    undo.disarm();
-    Ok(Created { sandbox: sandbox.pid, terminal: ours, foreground, last_words, record })
+    Ok(Created { sandbox: sandbox.pid, terminal: ours, foreground, last_words, record: making.done() })
 }
 
 /// What becomes files 0 to 2 of the first process, and its terminal if it gets one. The master has gone to the console socket
@@ -243,24 +226,6 @@ fn check_console(options: &Options<'_>, wants_terminal: bool) -> Result<()> {
     }
 }
 
-pub(super) fn new_record(id: &str, bundle: &Bundle) -> Record {
-    Record {
-        oci_version: bundle.spec.version().clone(),
-        id: id.to_owned(),
-        bundle: bundle.path.clone(),
-        rootfs: bundle.rootfs.clone(),
-        created: Timestamp::now().to_string(),
-        owner: nix::unistd::geteuid().as_raw(),
-        last_status: Status::Creating,
-        pod: None,
-        sandbox: None,
-        gofer: None,
-        cgroups: Vec::new(),
-        annotations: bundle.spec.annotations().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect(),
-        hooks: bundle.spec.hooks().clone(),
-    }
-}
-
 /// The host's memory in bytes.
 fn host_memory() -> u64 {
     let info = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
@@ -320,60 +285,4 @@ impl DebugLog {
 fn append(path: &Path) -> Result<File> {
     let file = File::options().append(true).create(true).open(path);
     file.with_context(|| format!("cannot open debug log {}", path.display()))
-}
-
-/// What to take away if creation fails.
-#[derive(Debug)]
-pub(super) struct Undo {
-    pub(super) locked: Option<Locked>,
-    pub(super) cgroups: Vec<PathBuf>,
-    pub(super) running: Vec<(Pid, PidFd)>,
-}
-
-/// A process that has been released from its gate.
-#[derive(Debug)]
-pub(super) struct Running {
-    pub(super) pid: Pid,
-    pub(super) channel: Channel,
-}
-
-impl Undo {
-    fn locked(&self) -> Result<&Locked> {
-        self.locked.as_ref().context("the container's directory is no longer ours")
-    }
-
-    pub(super) fn write(&self, record: &Record) -> Result<()> {
-        self.locked()?.write(record)
-    }
-
-    /// Lets a process run, and remembers to kill it.
-    pub(super) fn release(&mut self, waiting: Waiting) -> Result<(Running, ProcessId)> {
-        let Waiting { process, channel } = waiting;
-        let name = ProcessId::of(process.pid)?;
-        let (pid, process) = process.release()?;
-        self.running.push((pid, process));
-        Ok((Running { pid, channel }, name))
-    }
-
-    /// Nothing to undo any more.
-    pub(super) fn disarm(mut self) {
-        self.locked = None;
-        self.cgroups.clear();
-        self.running.clear();
-    }
-}
-
-impl Drop for Undo {
-    fn drop(&mut self) {
-        for (pid, process) in self.running.drain(..) {
-            let _ = process.signal(libc::SIGKILL);
-            let _ = waitpid(pid, None);
-        }
-        for directory in self.cgroups.drain(..) {
-            let _ = cgroup::remove(&directory);
-        }
-        if let Some(locked) = self.locked.take() {
-            let _ = locked.remove();
-        }
-    }
 }

@@ -5,7 +5,7 @@
 //! container's, signals to it go on to the container, and if it is killed the container is.
 
 use std::collections::HashMap;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 
 use anyhow::{Context, Result, bail};
@@ -18,10 +18,11 @@ use oci_spec::runtime::Spec;
 use serde::{Deserialize, Serialize};
 
 use super::control::Control;
-use super::create::{Created, DebugLog, Options, Undo, new_record, standard_files};
+use super::create::{Created, DebugLog, Options, standard_files};
 use super::foreground::Foreground;
 use super::last_words::LastWords;
 use super::launch::Launcher;
+use super::making::Making;
 use super::start;
 use crate::channel::Channel;
 use crate::cli::Global;
@@ -29,7 +30,7 @@ use crate::config::overlay::OverlayMode;
 use crate::config::{Bundle, container};
 use crate::state::Root;
 use crate::state::process::ProcessId;
-use crate::{cgroup, hooks, terminal};
+use crate::{hooks, terminal};
 
 /// Annotations: which kind of container it is, and the id of the pod's first one.
 const ANNOTATIONS: [(&str, &str); 2] = [
@@ -71,46 +72,34 @@ pub(super) fn container(
     // Forked before the container's directory is locked: the lock would be shared.
     let stand_in = StandIn::fork(root, pod, id, terminal.as_ref())?;
     let ours = terminal.filter(|_| options.console_socket.is_none()).map(|pair| pair.master);
-    let mut undo = Undo { locked: None, cgroups: Vec::new(), running: Vec::new() };
-    undo.running.push((stand_in.pid, PidFd::open(stand_in.pid)?));
-    undo.locked = Some(root.create(id)?);
+    let mut making = Making::begin(global, root, id, bundle, Some(pod))?;
+    making.owns(stand_in.pid, PidFd::open(stand_in.pid)?);
     let mut plan = container::plan(id, bundle, overlay, files, true)?;
-    let mut record = new_record(id, bundle);
-    record.pod = Some(pod.to_owned());
-    let cgroups = cgroup::make(&bundle.spec, id, global)?;
-    undo.cgroups = cgroups.as_ref().map(|made| made.directories.clone()).unwrap_or_default();
-    record.cgroups.clone_from(&undo.cgroups);
-    undo.write(&record)?;
 
     let debug_log = DebugLog::open(global)?;
     let (mut last_words, errors) = LastWords::pipe()?;
     let errors = debug_log.file("gofer", &errors)?;
     let launcher = Launcher::new(errors.try_clone()?, errors)?;
-    let directory = cgroups.as_ref().and_then(|made| made.unified.as_ref()).map(AsFd::as_fd);
-    let gofer = launcher.gofer(&bundle.spec, directory)?;
+    let gofer = launcher.gofer(&bundle.spec, making.unified())?;
     drop(launcher);
-    if let Some(made) = &cgroups {
-        made.attach(&[stand_in.pid, gofer.process.pid])?;
-    }
-    record.sandbox = Some(ProcessId::of(stand_in.pid)?);
+    making.attach(&[stand_in.pid, gofer.process.pid])?;
+    making.record.sandbox = Some(ProcessId::of(stand_in.pid)?);
     plan.gofer.log = debug_log.is_open().then_some(global.switches.debug);
-    let (gofer, gofer_process) = undo.release(gofer)?;
-    record.gofer = Some(gofer_process);
-    hooks::before_create(bundle, &record)?;
+    let (gofer, gofer_process) = making.release(gofer)?;
+    making.record.gofer = Some(gofer_process);
+    hooks::before_create(bundle, &making.record)?;
     let told = gofer.channel.send(&plan.gofer, &plan.gofer_files.fds());
     told.or_else(|e| if matches!(e, WireError::Io(_)) { Ok(()) } else { Err(e) })?; // who has died says why below
     drop((plan.gofer_files, gofer.channel));
 
-    let control = Control::connect(root, &record)?;
+    let control = Control::connect(root, &making.record)?;
     control.create(plan.container, &plan.files).map_err(|e| match last_words.read() {
         Some(words) => e.context(words),
         None => e,
     })?;
-    let result = finish(root, &control, &mut undo, &mut record, stand_in, options);
-    match result {
+    match finish(root, &control, &mut making, stand_in, options) {
         Ok((foreground, sandbox)) => {
-            undo.disarm();
-            Ok(Created { sandbox, terminal: ours, foreground, last_words, record })
+            Ok(Created { sandbox, terminal: ours, foreground, last_words, record: making.done() })
         }
         Err(e) => {
             let _ = control.destroy(id);
@@ -123,20 +112,14 @@ pub(super) fn container(
 fn finish(
     root: &Root,
     control: &Control,
-    undo: &mut Undo,
-    record: &mut crate::state::record::Record,
+    making: &mut Making,
     stand_in: StandIn,
     options: &Options<'_>,
 ) -> Result<(Option<Foreground>, Pid)> {
     let pid = stand_in.pid;
     stand_in.attach()?;
-    record.last_status = if options.start { Status::Running } else { Status::Created };
-    undo.write(record)?;
-    if let Some(path) = options.pid_file {
-        let text = pid.to_string();
-        crate::state::replace(path, text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
-    }
-    let foreground = options.foreground.then(Foreground::prepare).transpose()?;
+    let foreground = making.created(options, pid)?;
+    let record = &making.record;
     if options.start && hooks::has_start_container(record) {
         start::program(root, record)?;
     } else if options.start {

@@ -8,7 +8,7 @@ use control::Status;
 use super::control::Control;
 use crate::state::record::Record;
 use crate::state::{Locked, Root};
-use crate::{cgroup, hooks, log};
+use crate::{hooks, log};
 
 /// How long a killed process may take to end: its memory must be freed first.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -32,11 +32,7 @@ pub(crate) fn container(root: &Root, locked: Locked, id: &str, force: bool) -> R
     }
     end_processes(&record)?;
     leave_pod(root, &record);
-    for directory in &record.cgroups {
-        if let Err(e) = cgroup::remove(directory) {
-            log::warning(&format!("cannot remove cgroup {}: {e}", directory.display()));
-        }
-    }
+    record.cgroups.remove();
     let poststop = record.hooks.as_ref().and_then(|hooks| hooks.poststop().as_ref());
     if let Err(e) = hooks::run("poststop", poststop, &record.public(Status::Stopped)) {
         log::warning(&format!("{e:#}"));

@@ -8,6 +8,7 @@ use oci_spec::runtime::Hooks;
 use serde::{Deserialize, Serialize};
 
 use super::process::ProcessId;
+use crate::cgroup::Cgroups;
 
 /// The version of the specification that we follow.
 pub(crate) const OCI_VERSION: &str = "1.0.2-dev";
@@ -37,8 +38,8 @@ pub(crate) struct Record {
     pub(crate) sandbox: Option<ProcessId>,
     /// Its gofer; absent until it is up.
     pub(crate) gofer: Option<ProcessId>,
-    /// Directories of cgroups that were made for it.
-    pub(crate) cgroups: Vec<PathBuf>,
+    /// Cgroups that were made for it.
+    pub(crate) cgroups: Cgroups,
     /// Annotations of its configuration.
     pub(crate) annotations: BTreeMap<String, String>,
     /// Hooks of its configuration, for those that run after the bundle may be gone.

@@ -6,8 +6,8 @@
 //!
 //! Locks: `Containers` while the list is copied. The thread lives as long as the sandbox.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use abi::siginfo::SigInfo;
@@ -20,9 +20,19 @@ use super::container::Container;
 use crate::task::ThreadGroup;
 
 /// The watching thread, once there is one.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Watch {
     started: AtomicBool,
+    witness: OnceLock<Witness>,
+}
+
+/// Told the container's id before one of its processes is killed.
+type Witness = Box<dyn Fn(&str) + Send + Sync>;
+
+impl std::fmt::Debug for Watch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watch").field("started", &self.started).finish_non_exhaustive()
+    }
 }
 
 /// What our own memory may take of a limit.
@@ -61,6 +71,11 @@ impl Kernel {
             self.oom.started.store(false, Ordering::SeqCst);
             tracing::warn!(%error, "no thread for memory limits: the host's cgroup alone keeps them");
         }
+    }
+
+    /// Has that called with a container's id before one of its processes is killed for want of memory. Once only.
+    pub fn before_oom_kill(&self, witness: impl Fn(&str) + Send + Sync + 'static) {
+        let _ = self.oom.witness.set(Box::new(witness));
     }
 
     /// What a container uses. One that is alone is charged for all memory of the sandbox, its files in memory included.
@@ -134,6 +149,9 @@ impl Kernel {
         let Some(victim) = victim(container, limit) else { return };
         let pid = victim.tgid_in(container.pid_ns());
         tracing::warn!(container = container.id, pid, limit, "memory limit exceeded: process killed");
+        if let Some(witness) = self.oom.witness.get() {
+            witness(&container.id);
+        }
         victim.send_signal(SigInfo::user(Signal::SIGKILL, abi::siginfo::SI_USER, 0, 0));
         container.count_oom_kill();
         let deadline = Instant::now() + PATIENCE;

@@ -46,9 +46,12 @@ pub(super) fn build<'a>(
     for mount in &spec.mounts {
         builder.add_mount(mount, files)?;
     }
-    let dev_is_ours = spec.mounts.iter().any(|mount| {
-        mount.destination.trim_end_matches('/') == "/dev" && matches!(mount.source, MountSource::Own { .. })
-    });
+    // What every container finds in /dev, unless that is the host's or would be written to the host's files.
+    let dev = |mount: &&MountSpec| mount.destination.trim_end_matches('/') == "/dev";
+    let dev_is_ours = match spec.mounts.iter().rfind(dev) {
+        Some(mount) => matches!(mount.source, MountSource::Own { .. }),
+        None => spec.root.overlay != Overlay::None,
+    };
     if dev_is_ours {
         builder.fill_dev(spec.process.terminal);
     }
@@ -201,7 +204,11 @@ impl Builder<'_> {
         {
             self.find_or_make(&spec.path[..slash], true)?;
         }
-        let made = mknod(self.caller(), None, path, kind, spec.mode)?;
+        let made = match mknod(self.caller(), None, path, kind, spec.mode) {
+            // One that every container has, as engines list them for a privileged one.
+            Err(e) if e.is(Errno::EEXIST) => return Ok(()),
+            made => made?,
+        };
         // The umask does not count here.
         setattr::chmod(&self.creds, &made, spec.mode & 0o7777)?;
         if spec.uid != 0 || spec.gid != 0 {
