@@ -3,20 +3,25 @@
 //! - [`kernel`]: the sandbox as a whole: boot, containers, what is shared by all.
 //! - [`task`]: threads and processes: their tree, life, credentials, signals, run loop.
 //! - [`mm`]: application memory; [`loader`]: programs into memory; [`futex`].
+//! - [`landlock`]: what tasks forbid themselves.
 //! - [`vfs`]: mounts, dentries, path walking, open files; [`fs`]: the file systems and kinds of files.
-//! - [`net`]: sockets; [`ipc`]: SysV and POSIX IPC; [`time`]: clocks and timers.
+//! - [`aio`]: io_submit(2) and its kin.
+//! - [`net`]: sockets; [`ipc`]: SysV and POSIX IPC; [`keys`]; [`time`]: clocks and timers.
 //! - [`syscall`]: what a system call table is; the `syscalls` crate builds one and the binary hands it to the kernel.
 //!
 //! One thread per task, no async. Application memory is named by [`user`] types and moved by [`io`]; everything fails with
 //! [`error::Error`]; locks follow [`lock_order`].
 #![forbid(unsafe_code)]
 
+pub mod aio;
 pub mod error;
 pub mod fs;
 pub mod futex;
 pub mod io;
 pub mod ipc;
 pub mod kernel;
+pub mod keys;
+pub mod landlock;
 pub mod loader;
 pub mod lock_order;
 pub mod mm;

@@ -120,4 +120,6 @@ lock_order! {
     TtyControl,
     /// Small tables that call nothing: host names, counters, registries.
     Leaf,
+    /// Jobs for the thread that does what others must not do with their locks held (`kernel::deferred`).
+    Deferred,
 }

@@ -5,6 +5,7 @@
 //! call: number, handler, support. Modules are areas of the interface; a call lives in the file of its family.
 #![forbid(unsafe_code)]
 
+mod aio;
 pub mod arg;
 mod deadline;
 mod fd;
@@ -13,6 +14,7 @@ mod fs;
 mod futex;
 mod handler;
 mod ipc;
+mod keys;
 mod mm;
 mod net;
 mod path;
@@ -24,5 +26,6 @@ mod sys;
 pub mod table;
 mod task;
 mod time;
+mod uring;
 
 pub use table::x86_64;

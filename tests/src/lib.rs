@@ -1,8 +1,10 @@
 //! End-to-end tests: guest programs, the OCI command line, conformance and the rules of the tree.
 //!
-//! The library holds what the tests share: [`source`] reads the tree's own sources, [`guest`] builds and runs guest programs.
+//! The library holds what the tests share: [`source`] reads the tree's own sources, [`guest`] builds and runs guest programs,
+//! [`conformance`] runs the Linux Test Project.
 #![forbid(unsafe_code)]
 
+pub mod conformance;
 pub mod guest;
 pub mod source;
 

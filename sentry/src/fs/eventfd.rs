@@ -13,7 +13,7 @@ use crate::lock_order::InodeData;
 use crate::task::CurrentTask;
 use crate::vfs::{File, FileOps};
 
-/// The counter. Its largest value is one below `u64::MAX`, which a write may never reach.
+/// The counter. The largest value that a write may reach is one below `u64::MAX`.
 #[derive(Debug)]
 pub struct EventFd {
     count: Mutex<u64, InodeData>,
@@ -28,12 +28,13 @@ impl EventFd {
         Arc::new(Self { count: Mutex::new(count), semaphore, queue: WaitQueue::new() })
     }
 
-    /// Adds to the counter from inside the kernel; saturates.
+    /// Adds to the counter from inside the kernel, which alone can make it overflow: it stays at `u64::MAX` then.
     pub fn signal(&self, by: u64) {
         let mut count = self.count.lock();
-        *count = count.saturating_add(by).min(u64::MAX - 1);
+        *count = count.saturating_add(by);
+        let overflow = if *count == u64::MAX { POLLERR } else { 0 };
         drop(count);
-        self.queue.notify(POLLIN | POLLRDNORM);
+        self.queue.notify(POLLIN | POLLRDNORM | overflow);
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod container;
 mod control;
+pub mod deferred;
 pub mod dmesg;
 pub mod file_systems;
 mod load;
@@ -56,6 +57,10 @@ pub struct Kernel {
     pub dmesg: dmesg::BootLog,
     /// Tasks of each user.
     pub user_tasks: Arc<SignalCounts>,
+    /// Requests of asynchronous I/O that there may be (/proc/sys/fs/aio-nr).
+    pub aio: Arc<crate::aio::Quota>,
+    /// Keys and keyrings.
+    pub keys: Arc<crate::keys::Keys>,
     /// Files that users have sent through sockets and nobody has received.
     pub files_in_flight: Arc<SignalCounts>,
     /// The outermost user namespace.
@@ -120,6 +125,8 @@ impl Kernel {
             signal_counts: Arc::default(),
             user_tasks: Arc::default(),
             files_in_flight: Arc::default(),
+            aio: Arc::default(),
+            keys: crate::keys::Keys::new(),
             root_user_ns,
             root_pid_ns,
             root_namespaces,

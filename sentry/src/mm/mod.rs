@@ -75,6 +75,8 @@ pub struct MemoryManager {
     platform: Arc<dyn Platform>,
     host: Arc<dyn AddressSpace>,
     limits: MemLimits,
+    /// Its contexts of asynchronous I/O.
+    pub aio: crate::aio::Contexts,
     space: RwLock<Space, lock_order::Mm>,
 }
 
@@ -137,6 +139,7 @@ impl MemoryManager {
             platform,
             host,
             limits,
+            aio: crate::aio::Contexts::default(),
             space: RwLock::new(space),
         }))
     }

@@ -25,6 +25,10 @@ impl CurrentTask {
             return true;
         }
         let (own, theirs) = (self.creds(), other.creds());
+        // Who is bound looks only into those who are bound by as much.
+        if own.landlock.as_ref().is_some_and(|domain| !domain.holds(theirs.landlock.as_ref())) {
+            return false;
+        }
         let same = [theirs.uid, theirs.euid, theirs.suid].iter().all(|id| *id == uid)
             && [theirs.gid, theirs.egid, theirs.sgid].iter().all(|id| *id == gid);
         let capable = own.has_in(Cap::CAP_SYS_PTRACE, &theirs.user_ns);

@@ -168,6 +168,7 @@ impl CurrentTask {
             true => Some(pidfd::PendingFd::new(self, &pid, thread, request.pidfd)?),
             false => None,
         };
+        task.inherit_keys(&self.task);
         if flags.contains(CloneFlags::CLONE_SYSVSEM) {
             SemUndo::share(&self.task, &task);
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use abi::capability::{Cap, CapSet, Securebits};
 
 pub use super::user_ns::UserNamespace;
+use crate::landlock::Domain;
 
 /// What a task may do.
 #[derive(Clone, Debug)]
@@ -41,6 +42,8 @@ pub struct Credentials {
     pub securebits: Securebits,
     /// PR_SET_NO_NEW_PRIVS.
     pub no_new_privs: bool,
+    /// What it has forbidden itself.
+    pub landlock: Option<Arc<Domain>>,
     /// The user namespace that the capabilities count in. Identities are kernel ids: those of the root user namespace.
     pub user_ns: Arc<UserNamespace>,
 }
@@ -66,6 +69,7 @@ impl Credentials {
             ambient: CapSet::EMPTY,
             securebits: Securebits::empty(),
             no_new_privs: false,
+            landlock: None,
             user_ns,
         }
     }

@@ -215,6 +215,7 @@ impl CurrentTask {
         let Loaded { image, creds, comm, readable, deny_write } = loaded;
         let ExecCreds { creds, secure, gained } = creds;
         self.leave_memory();
+        self.drop_own_keys();
         self.set_robust_list(UserAddr::NULL);
         self.clear_child_tid = UserAddr::NULL;
         image.mm.update_info(|info| info.deny_write = Some(deny_write));

@@ -83,9 +83,10 @@ impl CurrentTask {
         leave_tree(&task, last, status);
     }
 
-    /// What must be done while the memory is still there: robust futexes, `clear_child_tid`, the vfork parent.
+    /// What must be done while the memory is still there: robust futexes, requests of rings, `clear_child_tid`, the vfork parent.
     pub(super) fn leave_memory(&mut self) {
         self.release_futexes();
+        self.leave_rings();
         if let Some(vfork) = self.vfork.take() {
             vfork.tell();
         }

@@ -57,6 +57,8 @@ pub struct ThreadGroup {
     /// Kinds of membarrier(2) it registered for.
     pub(super) barriers: AtomicU32,
     started: Instant,
+    /// The keyring that its threads share.
+    pub(crate) process_keyring: Mutex<Option<Arc<crate::keys::Key>>, lock_order::Leaf>,
 }
 
 /// A process's place in the tree.
@@ -168,6 +170,7 @@ impl ThreadGroup {
             thp_disabled: AtomicBool::new(false),
             barriers: AtomicU32::new(0),
             started: Instant::now(),
+            process_keyring: Mutex::new(None),
         })
     }
 

@@ -41,6 +41,7 @@ pub mod usage;
 pub mod user_ns;
 mod vsyscall;
 pub mod wait;
+mod work;
 
 pub use clone::CloneRequest;
 pub use creds::Credentials;
@@ -85,6 +86,9 @@ pub struct Task {
     pub signals: Arc<TaskSignals>,
     ptrace: ptrace::Tracee,
     seccomp: seccomp::Seccomp,
+    /// The keyrings of its own.
+    pub keys: Mutex<crate::keys::TaskKeys, lock_order::Leaf>,
+    work: work::Work,
     pub(crate) sem_undo: Mutex<Option<Arc<SemUndo>>, lock_order::Leaf>,
     shared: Mutex<Shared, lock_order::Task>,
     clocks: TaskClocks,
@@ -168,6 +172,8 @@ impl Task {
             signals: parts.signals,
             ptrace: ptrace::Tracee::default(),
             seccomp: seccomp::Seccomp::default(),
+            keys: Mutex::default(),
+            work: work::Work::default(),
             sem_undo: Mutex::new(None),
             shared: Mutex::new(Shared {
                 comm: parts.comm,

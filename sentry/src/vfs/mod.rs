@@ -4,7 +4,7 @@
 //!
 //! - [`Path`] is a place: a [`Mount`] and a [`Dentry`] (a name, with its inode) in it. [`MountNamespace`] is a tree of mounts.
 //! - [`FdTable`] and [`FsContext`] are what a task holds of it.
-//! - [`anon`]: files without a name; [`notify`]: file events; [`locks`]: advisory locks; [`write_access`]: ETXTBSY.
+//! - [`anon`]: files without a name; [`notify`]: file events; [`locks`]: advisory locks; [`leases`]; [`write_access`]: ETXTBSY.
 
 pub mod anon;
 pub mod attachments;
@@ -18,6 +18,7 @@ pub mod file;
 mod fs_context;
 pub mod fs_types;
 pub mod inode;
+pub mod leases;
 pub mod locks;
 mod mount;
 mod name_hash;
@@ -42,7 +43,7 @@ pub use fd_table::FdTable;
 pub use file::{File, FileOps};
 pub use fs_context::FsContext;
 pub use inode::{Caching, DirEntry, FileSystem, Inode, NewKind, NewNode, XattrMode};
-pub use mount::{Mount, MountFlags, MountNamespace, Propagation, PropagationChange};
+pub use mount::{Mount, MountFlags, MountNamespace, Propagation, PropagationChange, UNIQUE_ID_OFFSET};
 pub(crate) use name_hash::NameHash;
 pub use path::{Path, PathText};
 pub use super_block::SuperBlock;

@@ -14,6 +14,7 @@ use super::write_access::{DenyWrite, WriteAccess};
 use super::{Caller, Dentry, File, FileOps, MountFlags, NewKind, Path, SetAttr, setattr, sysctl};
 use crate::error::{Result, err};
 use crate::fs::{device, pipe};
+use crate::landlock;
 use crate::task::CurrentTask;
 
 /// Opens `path`, making it if O_CREAT says so. `flags` are consistent (`OpenFlags` of open(2) as the system call layer
@@ -74,6 +75,7 @@ pub fn open_exec_path(task: &CurrentTask, path: Path) -> Result<(Arc<File>, Deny
         return err(Errno::EACCES);
     }
     path.check(task.creds(), Want::EXEC)?;
+    landlock::may_execute(task.creds(), &path)?;
     let deny = DenyWrite::claim(&**path.inode())?;
     let ops = Arc::clone(path.inode()).open(task, OpenFlags::O_RDONLY)?;
     Ok((File::opened(ops, path, OpenFlags::O_RDONLY, None), deny))
@@ -132,6 +134,7 @@ fn create(caller: Caller<'_>, dir: &Path, name: &[u8], mode: u32) -> Result<(Arc
         Err(e) => return Err(e),
     }
     dir.want_write()?;
+    landlock::may_make(caller.creds, dir, NewKind::Regular)?;
     may_create(dir, caller.creds)?;
     let mode = mode & S_IALLUGO & !caller.fs.umask();
     Ok((create_in(dir, name, NewKind::Regular, mode, caller.creds)?, true))
@@ -167,7 +170,11 @@ fn open_found(task: &CurrentTask, path: Path, flags: OpenFlags, created: bool) -
     if !created {
         may_open(task, &path, flags)?;
     }
+    let may_truncate = landlock::may_open(task.creds(), &path, (flags.readable(), flags.writable(), truncate))?;
     let writes = flags.writable() || truncate;
+    if !created {
+        super::leases::break_for(task, &path, writes, !flags.contains(OpenFlags::O_NONBLOCK))?;
+    }
     let writing = if kind == FileType::Regular && writes {
         let claim = WriteAccess::claim(&**path.inode())?;
         path.want_write()?;
@@ -182,7 +189,14 @@ fn open_found(task: &CurrentTask, path: Path, flags: OpenFlags, created: bool) -
         path.inode().set_attr(&SetAttr { size: Some(0), ..SetAttr::default() })?;
         super::notify::dentry_event(&path.dentry, super::notify::Event::MODIFY);
     }
-    Ok(File::opened(ops, path, flags, writing))
+    let file = File::opened(ops, path, flags, writing);
+    if !may_truncate {
+        file.forbid_truncation();
+    }
+    if created {
+        file.note_created();
+    }
+    Ok(file)
 }
 
 /// May an existing inode be opened so?

@@ -76,6 +76,7 @@ pub fn truncate(creds: &Credentials, path: &Path, size: u64) -> Result<()> {
     }
     path.want_write()?;
     path.check(creds, Want::WRITE)?;
+    crate::landlock::may_truncate(creds, path)?;
     let _writing = super::write_access::WriteAccess::claim(&**path.inode())?;
     truncate_unchecked(creds, path, size)
 }

@@ -23,6 +23,8 @@ impl Setting {
     }
 }
 
+/// lease-break-time: how many seconds the holder of a lease has to let go of it.
+pub static LEASE_BREAK_TIME: Setting = Setting::new(45);
 /// protected_symlinks: links in sticky world-writable directories are followed only by their owner, or where the
 /// directory's owner made them.
 pub static PROTECTED_SYMLINKS: Setting = Setting::new(0);

@@ -7,7 +7,7 @@ use sentry::error::{Result, err};
 use sentry::task::CurrentTask;
 use sentry::user::UserCStr;
 use sentry::vfs::file::check_file_size;
-use sentry::vfs::{anon, notify, setattr};
+use sentry::vfs::{anon, leases, notify, setattr};
 
 use crate::arg::{Fd, flag_args};
 use crate::path::lookup;
@@ -24,6 +24,7 @@ pub(crate) fn truncate(task: &mut CurrentTask, path: UserCStr, len: i64) -> Resu
     if path.kind() == FileType::Regular && len > path.attr()?.size {
         check_file_size(task, len)?;
     }
+    leases::break_for(task, &path, true, true)?;
     setattr::truncate(task.creds(), &path, len)
 }
 
@@ -37,6 +38,7 @@ pub(crate) fn ftruncate(task: &mut CurrentTask, fd: Fd, len: i64) -> Result<()> 
     if len > file.attr()?.size {
         check_file_size(task, len)?;
     }
+    file.check_truncation()?;
     setattr::truncate_unchecked(task.creds(), file.path(), len)
 }
 

@@ -11,13 +11,13 @@ use sentry::fs::memfd;
 use sentry::fs::pipe::PipeEnd;
 use sentry::task::CurrentTask;
 use sentry::user::UserPtr;
-use sentry::vfs::File;
 use sentry::vfs::file::{FileOwner, Target};
+use sentry::vfs::{File, leases};
 
 use super::locks;
 use crate::arg::{Fd, low};
 
-/// fcntl(2). Leases are never granted (EAGAIN, as to a file that others have open).
+/// fcntl(2).
 pub(crate) fn fcntl(task: &mut CurrentTask, fd: Fd, command: u32, arg: u64) -> SysResult {
     let file = task.files().get_raw(fd.0)?;
     if file.is_path() && !works_on_path(command) {
@@ -53,10 +53,11 @@ pub(crate) fn fcntl(task: &mut CurrentTask, fd: Fd, command: u32, arg: u64) -> S
             Ok(0)
         }
         cmd::F_SETLEASE => match i16::try_from(arg) {
-            Ok(cmd::F_UNLCK | cmd::F_RDLCK | cmd::F_WRLCK) => err(Errno::EAGAIN),
+            Ok(kind @ (cmd::F_UNLCK | cmd::F_RDLCK | cmd::F_WRLCK)) => leases::set(task, fd.0, &file, kind).map(|()| 0),
             _ => err(Errno::EINVAL),
         },
-        cmd::F_GETLEASE => Ok(u64::from(cmd::F_UNLCK.unsigned_abs())),
+        cmd::F_GETLEASE => Ok(u64::from(leases::get(&file).unsigned_abs())),
+        cmd::F_CREATED_QUERY => Ok(u64::from(file.has_created())),
         cmd::F_GETPIPE_SZ => length(pipe(&file)?.pipe().capacity()),
         cmd::F_SETPIPE_SZ => {
             let privileged = task.creds().has_in_root(abi::capability::Cap::CAP_SYS_RESOURCE);

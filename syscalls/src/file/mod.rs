@@ -1,6 +1,7 @@
 //! Calls on descriptors: opening, reading, writing, duplicating, locking, and what a file is.
 
 mod allocate;
+mod cachestat;
 mod convert;
 mod copy;
 mod dents;
@@ -11,13 +12,14 @@ pub(crate) mod iovec;
 mod locks;
 mod memfd;
 mod open;
-mod rw;
+pub(crate) mod rw;
 mod seek;
 mod stat;
 mod statx;
 mod sync;
 
 pub(crate) use allocate::{fadvise64, fallocate, ftruncate, readahead, sync_file_range, truncate};
+pub(crate) use cachestat::cachestat;
 pub(crate) use copy::{copy_file_range, sendfile};
 pub(crate) use dents::{getdents, getdents64};
 pub(crate) use dup::{close, close_range, dup, dup2, dup3};

@@ -106,7 +106,7 @@ pub(crate) fn pwritev2(
 }
 
 /// What of the flags matters: data is always as durable as it gets, polling makes nothing quicker here.
-fn io_flags(flags: RwFlags, write: bool) -> Result<IoFlags> {
+pub(crate) fn io_flags(flags: RwFlags, write: bool) -> Result<IoFlags> {
     let known = RwFlags::RWF_HIPRI | RwFlags::RWF_DSYNC | RwFlags::RWF_SYNC | RwFlags::RWF_NOWAIT | RwFlags::RWF_APPEND;
     if !known.contains(flags) {
         return err(Errno::EOPNOTSUPP);

@@ -33,6 +33,9 @@ pub(crate) fn statx(
     let attr = path.attr()?;
     let ns = &task.creds().user_ns;
     let mut told = StatxMask::STATX_BASIC_STATS | StatxMask::STATX_MNT_ID;
+    let unique = mask.contains(StatxMask::STATX_MNT_ID_UNIQUE);
+    told.set(StatxMask::STATX_MNT_ID, !unique);
+    told.set(StatxMask::STATX_MNT_ID_UNIQUE, unique);
     told.set(StatxMask::STATX_BTIME, attr.btime.is_some());
     let mut attributes = StatxAttributes::empty();
     attributes.set(StatxAttributes::STATX_ATTR_MOUNT_ROOT, Arc::ptr_eq(&path.dentry, path.mount.root()));
@@ -56,7 +59,7 @@ pub(crate) fn statx(
         stx_rdev_minor: minor(attr.rdev),
         stx_dev_major: major(attr.dev),
         stx_dev_minor: minor(attr.dev),
-        stx_mnt_id: path.mount.id(),
+        stx_mnt_id: if unique { path.mount.unique_id() } else { path.mount.id() },
         ..Statx::default()
     };
     task.mm().write(buf, &out)

@@ -160,7 +160,7 @@ fn mount_flags(flags: Ms) -> MountFlags {
     new
 }
 
-fn change_propagation(task: &CurrentTask, at: &Path, flags: Ms) -> Result<()> {
+pub(super) fn change_propagation(task: &CurrentTask, at: &Path, flags: Ms) -> Result<()> {
     let recursive = flags.contains(Ms::MS_REC);
     let to = match flags - Ms::MS_REC - Ms::MS_SILENT {
         Ms::MS_SHARED => PropagationChange::Shared,
@@ -174,12 +174,13 @@ fn change_propagation(task: &CurrentTask, at: &Path, flags: Ms) -> Result<()> {
 }
 
 /// EINVAL unless the place is where a mount begins.
-fn check_root(at: &Path) -> Result<()> {
+pub(super) fn check_root(at: &Path) -> Result<()> {
     if Arc::ptr_eq(&at.dentry, at.mount.root()) { Ok(()) } else { err(Errno::EINVAL) }
 }
 
 /// EPERM unless the task may change its mount namespace.
-fn check_admin(task: &CurrentTask) -> Result<()> {
+pub(super) fn check_admin(task: &CurrentTask) -> Result<()> {
+    sentry::landlock::may_mount(task.creds())?;
     if task.creds().has_in(Cap::CAP_SYS_ADMIN, task.fs().namespace().owner()) { Ok(()) } else { err(Errno::EPERM) }
 }
 

@@ -22,7 +22,7 @@ pub(crate) fn getpeername(task: &mut CurrentTask, fd: Fd, addr: UserAddr, len: U
 }
 
 /// Reads an address of `len` bytes; EINVAL if that is negative or more than any address has.
-pub(super) fn load(task: &CurrentTask, addr: UserAddr, len: i32) -> Result<Vec<u8>> {
+pub(crate) fn load(task: &CurrentTask, addr: UserAddr, len: i32) -> Result<Vec<u8>> {
     match usize::try_from(len) {
         Ok(len @ 0..=SOCKADDR_STORAGE_SIZE) => {
             let mut bytes = vec![0; len];

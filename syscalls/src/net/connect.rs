@@ -1,5 +1,7 @@
 //! bind(2), connect(2), listen(2), accept(2), shutdown(2).
 
+use std::sync::Arc;
+
 use abi::poll::{POLLERR, POLLHUP, POLLIN, POLLOUT};
 use abi::socket::{MsgFlags, SHUT_RD, SHUT_RDWR, SHUT_WR, SockFlags};
 use abi::{Errno, UserAddr};
@@ -7,6 +9,7 @@ use sentry::error::{Result, err};
 use sentry::net::{Connect, Shutdown};
 use sentry::task::CurrentTask;
 use sentry::user::UserPtr;
+use sentry::vfs::File;
 
 use super::{address, lookup, socket, wait};
 use crate::arg::{Fd, flag_args};
@@ -69,9 +72,22 @@ pub(crate) fn accept4(
     if !SockFlags::all().contains(flags) {
         return err(Errno::EINVAL);
     }
-    let (file, listener) = lookup(task, fd)?;
+    let (file, _) = lookup(task, fd)?;
+    accept_on(task, &file, addr, len, flags, MsgFlags::empty())
+}
+
+/// Accepts a connection; with MSG_DONTWAIT only one that is there.
+pub(crate) fn accept_on(
+    task: &CurrentTask,
+    file: &Arc<File>,
+    addr: UserAddr,
+    len: UserPtr<i32>,
+    flags: SockFlags,
+    how: MsgFlags,
+) -> Result<Fd> {
+    let listener = super::of(file)?;
     let timeout = listener.options().receive_timeout();
-    let accepted = wait(task, &file, &*listener, POLLIN | POLLHUP, MsgFlags::empty(), timeout, || listener.accept())?;
+    let accepted = wait(task, file, &*listener, POLLIN | POLLHUP, how, timeout, || listener.accept())?;
     if !addr.is_null() {
         address::store(task, addr, len, &accepted.accepted_from()?)?;
     }

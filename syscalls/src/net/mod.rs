@@ -25,9 +25,14 @@ flag_args! { MsgFlags: u32 }
 /// The socket behind a descriptor; ENOTSOCK for other files.
 pub(crate) fn lookup(task: &CurrentTask, fd: Fd) -> Result<(Arc<File>, Arc<dyn Socket>)> {
     let file = task.files().get(fd.0)?;
-    let socket = file.ops_as::<SocketFile>().ok_or(Errno::ENOTSOCK)?.socket();
-    let socket = Arc::clone(socket);
+    let socket = of(&file)?;
     Ok((file, socket))
+}
+
+/// The socket behind an open file; ENOTSOCK for others.
+pub(crate) fn of(file: &File) -> Result<Arc<dyn Socket>> {
+    let socket = file.ops_as::<SocketFile>().ok_or(Errno::ENOTSOCK)?.socket();
+    Ok(Arc::clone(socket))
 }
 
 /// Tries, and waits for `mask` while it fails with EAGAIN, unless the file or the flags forbid it or `timeout` passes.

@@ -1,5 +1,6 @@
 //! recvfrom(2), recvmsg(2), recvmmsg(2).
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use abi::poll::POLLIN;
@@ -12,6 +13,7 @@ use sentry::net::Kind;
 use sentry::net::message::{Received, RecvMsg};
 use sentry::task::CurrentTask;
 use sentry::user::{UserPtr, UserSlice};
+use sentry::vfs::File;
 
 use super::send::MAX_MESSAGES;
 use super::{address, control, lookup, wait};
@@ -29,7 +31,8 @@ pub(crate) fn recvfrom(
     addr: UserAddr,
     addr_len: UserPtr<i32>,
 ) -> Result<usize> {
-    let received = recv(task, fd, &[UserSlice::new(buf, len)], flags, false)?;
+    let (file, _) = lookup(task, fd)?;
+    let received = recv(task, &file, &[UserSlice::new(buf, len)], flags, false)?;
     if !addr.is_null() {
         address::store(task, addr, addr_len, received.from.as_deref().unwrap_or_default())?;
     }
@@ -38,8 +41,19 @@ pub(crate) fn recvfrom(
 
 /// recvmsg(2).
 pub(crate) fn recvmsg(task: &mut CurrentTask, fd: Fd, msg: UserPtr<Msghdr>, flags: MsgFlags) -> Result<usize> {
+    let (file, _) = lookup(task, fd)?;
+    message_on(task, &file, msg, flags)
+}
+
+/// Receives bytes, from whomever.
+pub(crate) fn bytes_on(task: &CurrentTask, file: &Arc<File>, to: UserSlice, flags: MsgFlags) -> Result<usize> {
+    recv(task, file, &[to], flags, false).map(|received| received.len)
+}
+
+/// Receives a message.
+pub(crate) fn message_on(task: &CurrentTask, file: &Arc<File>, msg: UserPtr<Msghdr>, flags: MsgFlags) -> Result<usize> {
     let mut header = task.mm().read(msg)?;
-    let n = recv_header(task, fd, &mut header, flags)?;
+    let n = recv_header(task, file, &mut header, flags)?;
     task.mm().write(msg, &header)?;
     Ok(n)
 }
@@ -54,13 +68,14 @@ pub(crate) fn recvmmsg(
     timeout: UserPtr<Timespec>,
 ) -> Result<usize> {
     let deadline = deadline::relative(task, timeout)?;
+    let (file, _) = lookup(task, fd)?;
     let mut flags = flags;
     let mut received = 0;
     while received < usize::try_from(count.min(MAX_MESSAGES)).unwrap_or(0) {
         let one = (|| {
             let at = msgs.at(received)?;
             let mut entry = task.mm().read(at)?;
-            let n = recv_header(task, fd, &mut entry.msg_hdr, flags - MsgFlags::MSG_WAITFORONE)?;
+            let n = recv_header(task, &file, &mut entry.msg_hdr, flags - MsgFlags::MSG_WAITFORONE)?;
             entry.msg_len = u32::try_from(n).unwrap_or(u32::MAX);
             task.mm().write(at, &entry)
         })();
@@ -79,14 +94,14 @@ pub(crate) fn recvmmsg(
     Ok(received)
 }
 
-fn recv_header(task: &CurrentTask, fd: Fd, header: &mut Msghdr, flags: MsgFlags) -> Result<usize> {
+fn recv_header(task: &CurrentTask, file: &Arc<File>, header: &mut Msghdr, flags: MsgFlags) -> Result<usize> {
     let count = usize::try_from(header.msg_iovlen).unwrap_or(usize::MAX);
     if count > abi::uio::UIO_MAXIOV {
         return err(Errno::EMSGSIZE);
     }
     let Ok(name_room) = usize::try_from(header.msg_namelen) else { return err(Errno::EINVAL) };
     let slices = iovec::read(task, UserPtr::new(UserAddr(header.msg_iov)), count)?;
-    let received = recv(task, fd, &slices, flags, true)?;
+    let received = recv(task, file, &slices, flags, true)?;
     let (len, mut out) = (received.len, received.flags);
     if header.msg_name != 0 {
         let from = received.from.as_deref().unwrap_or_default();
@@ -100,8 +115,14 @@ fn recv_header(task: &CurrentTask, fd: Fd, header: &mut Msghdr, flags: MsgFlags)
     Ok(len)
 }
 
-fn recv(task: &CurrentTask, fd: Fd, slices: &[UserSlice], flags: MsgFlags, wants_ancillary: bool) -> Result<Received> {
-    let (file, socket) = lookup(task, fd)?;
+fn recv(
+    task: &CurrentTask,
+    file: &Arc<File>,
+    slices: &[UserSlice],
+    flags: MsgFlags,
+    wants_ancillary: bool,
+) -> Result<Received> {
+    let socket = super::of(file)?;
     let mut dst = IoDst::user(task.mm(), slices);
     if flags.contains(MsgFlags::MSG_ERRQUEUE) {
         return socket.recv_error(&mut RecvMsg { dst: &mut dst, flags, wants_ancillary });
@@ -112,10 +133,10 @@ fn recv(task: &CurrentTask, fd: Fd, slices: &[UserSlice], flags: MsgFlags, wants
     let timeout = socket.options().receive_timeout();
     let all =
         flags.contains(MsgFlags::MSG_WAITALL) && !flags.contains(MsgFlags::MSG_PEEK) && socket.kind() == Kind::Stream;
-    let mut total = wait(task, &file, &*socket, POLLIN, flags, timeout, || socket.recv(task, &mut message))?;
+    let mut total = wait(task, file, &*socket, POLLIN, flags, timeout, || socket.recv(task, &mut message))?;
     // MSG_WAITALL: until the buffer is full, the stream ends, files come or something goes wrong.
     while all && message.dst.remaining() > 0 && total.len > 0 && !total.ancillary.has_files() {
-        match wait(task, &file, &*socket, POLLIN, flags, timeout, || socket.recv(task, &mut message)) {
+        match wait(task, file, &*socket, POLLIN, flags, timeout, || socket.recv(task, &mut message)) {
             Ok(more) if more.len > 0 => {
                 total.len += more.len;
                 total.ancillary.files.append(more.ancillary.files);

@@ -1,5 +1,7 @@
 //! sendto(2), sendmsg(2), sendmmsg(2).
 
+use std::sync::Arc;
+
 use abi::poll::POLLOUT;
 use abi::socket::{Mmsghdr, MsgFlags, Msghdr};
 use abi::{Errno, UserAddr};
@@ -9,6 +11,7 @@ use sentry::net::message::{Ancillary, SendMsg};
 use sentry::net::{Kind, SocketFile};
 use sentry::task::CurrentTask;
 use sentry::user::{UserPtr, UserSlice};
+use sentry::vfs::File;
 
 use super::{address, control, lookup, wait};
 use crate::arg::Fd;
@@ -27,14 +30,32 @@ pub(crate) fn sendto(
     addr: UserAddr,
     addr_len: i32,
 ) -> Result<usize> {
-    let to = if addr.is_null() { None } else { Some(address::load(task, addr, addr_len)?) };
-    send(task, fd, &[UserSlice::new(buf, len)], to.as_deref(), Ancillary::default(), flags)
+    let (file, _) = lookup(task, fd)?;
+    bytes_on(task, &file, UserSlice::new(buf, len), (!addr.is_null()).then_some((addr, addr_len)), flags)
+}
+
+/// Sends bytes, to an address if one is given.
+pub(crate) fn bytes_on(
+    task: &CurrentTask,
+    file: &Arc<File>,
+    bytes: UserSlice,
+    to: Option<(UserAddr, i32)>,
+    flags: MsgFlags,
+) -> Result<usize> {
+    let to = to.map(|(addr, len)| address::load(task, addr, len)).transpose()?;
+    send(task, file, &[bytes], to.as_deref(), Ancillary::default(), flags)
 }
 
 /// sendmsg(2).
 pub(crate) fn sendmsg(task: &mut CurrentTask, fd: Fd, msg: UserPtr<Msghdr>, flags: MsgFlags) -> Result<usize> {
+    let (file, _) = lookup(task, fd)?;
+    message_on(task, &file, msg, flags)
+}
+
+/// Sends a message.
+pub(crate) fn message_on(task: &CurrentTask, file: &Arc<File>, msg: UserPtr<Msghdr>, flags: MsgFlags) -> Result<usize> {
     let header = task.mm().read(msg)?;
-    send_header(task, fd, &header, flags)
+    send_header(task, file, &header, flags)
 }
 
 /// sendmmsg(2): an error after the first message is reported by the next call.
@@ -45,12 +66,13 @@ pub(crate) fn sendmmsg(
     count: u32,
     flags: MsgFlags,
 ) -> Result<usize> {
+    let (file, _) = lookup(task, fd)?;
     let mut sent = 0;
     while sent < usize::try_from(count.min(MAX_MESSAGES)).unwrap_or(0) {
         let one = (|| {
             let at = msgs.at(sent)?;
             let mut entry = task.mm().read(at)?;
-            let n = send_header(task, fd, &entry.msg_hdr, flags)?;
+            let n = send_header(task, &file, &entry.msg_hdr, flags)?;
             entry.msg_len = u32::try_from(n).unwrap_or(u32::MAX);
             task.mm().write(at, &entry)
         })();
@@ -63,7 +85,7 @@ pub(crate) fn sendmmsg(
     Ok(sent)
 }
 
-fn send_header(task: &CurrentTask, fd: Fd, header: &Msghdr, flags: MsgFlags) -> Result<usize> {
+fn send_header(task: &CurrentTask, file: &Arc<File>, header: &Msghdr, flags: MsgFlags) -> Result<usize> {
     let to = match header.msg_name {
         0 => None,
         _ if header.msg_namelen == 0 => None,
@@ -75,18 +97,18 @@ fn send_header(task: &CurrentTask, fd: Fd, header: &Msghdr, flags: MsgFlags) -> 
     }
     let slices = iovec::read(task, UserPtr::new(UserAddr(header.msg_iov)), count)?;
     let ancillary = control::load(task, UserAddr(header.msg_control), header.msg_controllen)?;
-    send(task, fd, &slices, to.as_deref(), ancillary, flags)
+    send(task, file, &slices, to.as_deref(), ancillary, flags)
 }
 
 fn send(
     task: &CurrentTask,
-    fd: Fd,
+    file: &Arc<File>,
     slices: &[UserSlice],
     to: Option<&[u8]>,
     ancillary: Ancillary,
     flags: MsgFlags,
 ) -> Result<usize> {
-    let (file, socket) = lookup(task, fd)?;
+    let socket = super::of(file)?;
     let Some(ops) = file.ops_as::<SocketFile>() else { return err(Errno::ENOTSOCK) };
     let mut src = IoSrc::user(task.mm(), slices);
     let blocking = !file.nonblocking() && !flags.contains(MsgFlags::MSG_DONTWAIT);
@@ -94,7 +116,7 @@ fn send(
     let stream = socket.kind() == Kind::Stream;
     let mut sent = 0;
     loop {
-        let step = wait(task, &file, &*socket, POLLOUT, flags, socket.options().send_timeout(), || {
+        let step = wait(task, file, &*socket, POLLOUT, flags, socket.options().send_timeout(), || {
             ops.send(task, &mut message)
         });
         match step {

@@ -8,7 +8,7 @@ use sentry::user::UserPtr;
 
 /// Calls `wait` with the mask that `mask` points to, if it points anywhere. The old mask comes back when the wait is over,
 /// or after the handler that interrupted it. EINVAL for a set of another size.
-pub(super) fn with_mask<T>(
+pub(crate) fn with_mask<T>(
     task: &mut CurrentTask,
     mask: UserPtr<SigSet>,
     size: usize,

@@ -2,6 +2,6 @@
 
 pub(crate) mod epoll;
 pub(crate) mod inotify;
-mod mask;
+pub(crate) mod mask;
 pub(crate) mod poll;
 pub(crate) mod select;

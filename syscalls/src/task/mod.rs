@@ -9,6 +9,7 @@ pub(crate) mod exit;
 pub(crate) mod groups;
 pub(crate) mod ids;
 pub(crate) mod kcmp;
+pub(crate) mod landlock;
 pub(crate) mod limits;
 pub(crate) mod pidfd;
 pub(crate) mod prctl;

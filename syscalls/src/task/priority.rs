@@ -66,6 +66,15 @@ pub(crate) fn ioprio_get(task: &mut CurrentTask, which: u32, who: i32) -> Result
     best.ok_or_else(|| Errno::ESRCH.into())
 }
 
+/// Whether a request of asynchronous I/O may carry this priority: a class that there is, with its level.
+pub(crate) fn is_io_priority(ioprio: i16) -> bool {
+    let ioprio = u32::from(ioprio.cast_unsigned());
+    match ioprio >> IOPRIO_CLASS_SHIFT {
+        IOPRIO_CLASS_RT | IOPRIO_CLASS_BE | IOPRIO_CLASS_IDLE => true,
+        class => class == IOPRIO_CLASS_NONE && ioprio & 7 == 0,
+    }
+}
+
 /// ioprio_set(2).
 pub(crate) fn ioprio_set(task: &mut CurrentTask, which: u32, who: i32, ioprio: u32) -> Result<()> {
     let (class, level) = (ioprio >> IOPRIO_CLASS_SHIFT, ioprio & 7);

@@ -1,6 +1,7 @@
 //! `/proc/sys`: settings. Those that a container may change are its namespaces'; the others are fixed and read-only.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use abi::Errno;
 use abi::capability::Cap;
@@ -18,7 +19,7 @@ use crate::ipc::settings::{Limit, Settings};
 use crate::kernel::Kernel;
 use crate::lock_order::Leaf;
 use crate::task::CurrentTask;
-use crate::vfs::Inode;
+use crate::vfs::{Inode, sysctl};
 
 /// Settings that only read: directory, name, value.
 const FIXED: &[(&str, &str, &str)] = &[
@@ -37,7 +38,6 @@ const FIXED: &[(&str, &str, &str)] = &[
     ("fs", "overflowgid", "65534\n"),
     ("fs", "leases-enable", "1\n"),
     ("fs", "aio-max-nr", "65536\n"),
-    ("fs", "aio-nr", "0\n"),
     ("fs/epoll", "max_user_watches", "1000000\n"),
     ("kernel", "ostype", "Linux\n"),
     ("kernel", "cap_last_cap", "40\n"),
@@ -82,12 +82,13 @@ const FIXED: &[(&str, &str, &str)] = &[
 /// Settings that are kept but steer nothing: directory, name, first value.
 const KEPT: &[(&str, &str, &str)] = &[
     ("fs", "dir-notify-enable", "1\n"),
-    ("fs", "lease-break-time", "45\n"),
     ("fs", "nr_open", "1048576\n"),
     ("fs/inotify", "max_queued_events", "16384\n"),
     ("fs/inotify", "max_user_instances", "128\n"),
     ("fs/inotify", "max_user_watches", "65536\n"),
     ("kernel", "core_uses_pid", "0\n"),
+    ("kernel/keys", "gc_delay", "300\n"),
+    ("kernel/keys", "persistent_keyring_expiry", "259200\n"),
     ("user", "max_user_namespaces", "96000\n"),
     ("user", "max_pid_namespaces", "96000\n"),
     ("user", "max_mnt_namespaces", "96000\n"),
@@ -133,6 +134,14 @@ const KEPT: &[(&str, &str, &str)] = &[
     ("net/ipv4", "tcp_wmem", "4096\t16384\t4194304\n"),
 ];
 
+/// Quotas of keys: name, and where it stands.
+const KEYS: &[(&str, fn(&crate::keys::Limits) -> &AtomicU64)] = &[
+    ("maxbytes", |limits| &limits.bytes),
+    ("maxkeys", |limits| &limits.keys),
+    ("root_maxbytes", |limits| &limits.root_bytes),
+    ("root_maxkeys", |limits| &limits.root_keys),
+];
+
 /// Limits of the reader's IPC namespace: directory, name, and where it stands.
 const IPC: &[(&str, &str, fn(&Settings) -> &Limit)] = &[
     ("fs/mqueue", "msg_default", |s| &s.msg_default),
@@ -168,6 +177,9 @@ pub(super) fn directory(tree: &Arc<Tree>, _: &Arc<Kernel>) -> Arc<dyn Inode> {
     for (name, kind) in NEXT_IDS {
         root.add(&format!("kernel/{name}"), next_id(tree, *kind));
     }
+    for (name, limit) in KEYS {
+        root.add(&format!("kernel/keys/{name}"), key_quota(tree, *limit));
+    }
     root.add("kernel/sem", limits(tree, |s| &s.sem));
     for (name, file) in sys_net::files(tree) {
         root.add(name, file);
@@ -186,7 +198,9 @@ pub(super) fn directory(tree: &Arc<Tree>, _: &Arc<Kernel>) -> Arc<dyn Inode> {
     root.add("kernel/random/boot_id", uuid_file(tree, true));
     root.add("kernel/random/uuid", uuid_file(tree, false));
     root.add("vm/drop_caches", drop_caches(tree));
+    root.add("fs/lease-break-time", setting(tree, &sysctl::LEASE_BREAK_TIME));
     root.add("fs/pipe-max-size", pipe_max_size(tree));
+    root.add("fs/aio-nr", TextFile::new(tree, |task| Ok(format!("{}\n", task.kernel().aio.used()).into_bytes())));
     root.add("kernel/pid_max", TextFile::fixed(tree, "4194304\n"));
     root.add(
         "kernel/ns_last_pid",
@@ -250,6 +264,7 @@ impl Node {
 fn intern(name: &str) -> &'static str {
     let tables = FIXED.iter().chain(KEPT).flat_map(|(dir, name, _)| dir.split('/').chain(name.split('/')));
     let tables = tables.chain(IPC.iter().flat_map(|(dir, name, _)| dir.split('/').chain(std::iter::once(*name))));
+    let tables = tables.chain(KEYS.iter().map(|(name, _)| *name));
     let tables = tables.chain(NEXT_IDS.iter().map(|(name, _)| *name));
     let own = [
         "drop_caches",
@@ -264,6 +279,8 @@ fn intern(name: &str) -> &'static str {
         "uuid",
         "pid_max",
         "ns_last_pid",
+        "aio-nr",
+        "lease-break-time",
     ];
     tables.chain(own).chain(sys_net::words()).find(|known| *known == name).unwrap_or("unknown")
 }
@@ -282,6 +299,37 @@ fn kept(tree: &Tree, first: &'static str) -> Arc<dyn Inode> {
             }
             line.push(b'\n');
             *stored.lock() = line;
+            Ok(())
+        })),
+    )
+}
+
+/// A number that the VFS goes by.
+fn setting(tree: &Tree, value: &'static sysctl::Setting) -> Arc<dyn Inode> {
+    TextFile::with(
+        tree.meta(S_IFREG | 0o644, 1),
+        Arc::new(|_: &CurrentTask| Ok(format!("{}\n", value.get()).into_bytes())),
+        Some(Arc::new(|_: &CurrentTask, bytes: &[u8]| {
+            let text = std::str::from_utf8(bytes).map_err(|_| Errno::EINVAL)?;
+            let new: i32 = text.trim_ascii().parse().map_err(|_| Errno::EINVAL)?;
+            value.set(u32::try_from(new).map_err(|_| Errno::EINVAL)?);
+            Ok(())
+        })),
+    )
+}
+
+/// How much of keys a user may have; root may say.
+fn key_quota(tree: &Tree, which: fn(&crate::keys::Limits) -> &AtomicU64) -> Arc<dyn Inode> {
+    TextFile::with(
+        tree.meta(S_IFREG | 0o644, 1),
+        Arc::new(move |task: &CurrentTask| {
+            let value = which(&task.kernel().keys.limits).load(Ordering::Relaxed);
+            Ok(format!("{value}\n").into_bytes())
+        }),
+        Some(Arc::new(move |task: &CurrentTask, bytes: &[u8]| {
+            let text = std::str::from_utf8(bytes).map_err(|_| Errno::EINVAL)?;
+            let value = text.trim_ascii().parse().ok().filter(|value| i32::try_from(*value).is_ok());
+            which(&task.kernel().keys.limits).store(value.ok_or(Errno::EINVAL)?, Ordering::Relaxed);
             Ok(())
         })),
     )

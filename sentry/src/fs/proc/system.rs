@@ -31,6 +31,8 @@ const TEXTS: &[(&str, Show)] = &[
     ("diskstats", |_| Ok(Vec::new())),
     ("filesystems", |_| Ok(FILESYSTEMS.as_bytes().to_vec())),
     ("interrupts", interrupts),
+    ("key-users", |task| Ok(task.kernel().keys.users_text(task).into_bytes())),
+    ("keys", |task| Ok(task.kernel().keys.keys_text(task).into_bytes())),
     ("loadavg", loadavg),
     ("locks", |_| Ok(Vec::new())),
     ("meminfo", meminfo),

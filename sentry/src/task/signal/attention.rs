@@ -29,8 +29,10 @@ impl Attention {
     pub const WORK: u32 = 8;
     /// The task is to stop for its tracer.
     pub const TRAP: u32 = 16;
+    /// Requests of io_uring are ready to go on.
+    pub const REQUEST: u32 = 32;
     /// What ends a wait.
-    const INTERRUPT: u32 = Self::SIGNAL | Self::STOP | Self::KILL | Self::TRAP;
+    const INTERRUPT: u32 = Self::SIGNAL | Self::STOP | Self::KILL | Self::TRAP | Self::REQUEST;
 
     /// Of a new task, with nothing to attend to.
     #[must_use]

@@ -53,6 +53,9 @@ impl CurrentTask {
             if self.attention().take(Attention::WORK) {
                 self.note_seccomp();
             }
+            if self.attention().has(Attention::REQUEST) {
+                self.do_work();
+            }
             match self.next_signal(&mut call) {
                 Next::Die(status) => return Err(Death(status)),
                 Next::Handle(taken, action) => {

@@ -19,14 +19,15 @@ use std::fmt;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 
+use abi::Errno;
 use abi::fcntl::OpenFlags;
 use abi::stat::FileType;
 use sync::Mutex;
 
 use self::position::Position;
 use super::write_access::WriteAccess;
-use super::{Attr, FdTable, Inode, MountFlags, Path, anon, locks, notify};
-use crate::error::Result;
+use super::{Attr, FdTable, Inode, MountFlags, Path, anon, leases, locks, notify};
+use crate::error::{Result, err};
 use crate::lock_order::Leaf;
 
 /// An open file description (what `struct file` is on Linux).
@@ -49,6 +50,12 @@ pub struct File {
 const LOCKED: u8 = 1;
 /// It was written.
 const WRITTEN: u8 = 4;
+/// It has a lease.
+const LEASED: u8 = 16;
+/// Opening it made the file.
+const CREATED: u8 = 32;
+/// A Landlock domain does not let it be truncated.
+const FIXED_SIZE: u8 = 64;
 /// It was opened by name, so that closing it is told to those who watch.
 const NAMED: u8 = 2;
 /// F_NOTIFY was asked of it.
@@ -198,6 +205,32 @@ impl File {
         self.ops.flush(&self)
     }
 
+    /// Remembers that opening it made the file.
+    pub(super) fn note_created(&self) {
+        self.marks.fetch_or(CREATED, Ordering::Relaxed);
+    }
+
+    /// F_CREATED_QUERY: whether opening it made the file.
+    #[must_use]
+    pub fn has_created(&self) -> bool {
+        self.marks.load(Ordering::Relaxed) & CREATED != 0
+    }
+
+    /// Who opened it may not truncate it, whoever uses it.
+    pub(super) fn forbid_truncation(&self) {
+        self.marks.fetch_or(FIXED_SIZE, Ordering::Relaxed);
+    }
+
+    /// EACCES if who opened it may not truncate it.
+    pub fn check_truncation(&self) -> Result<()> {
+        if self.marks.load(Ordering::Relaxed) & FIXED_SIZE == 0 { Ok(()) } else { err(Errno::EACCES) }
+    }
+
+    /// Remembers that it has a lease, to be given up with the description.
+    pub(super) fn note_leased(&self) {
+        self.marks.fetch_or(LEASED, Ordering::Relaxed);
+    }
+
     /// Whether it is written for the first time.
     fn is_first_write(&self) -> bool {
         self.marks.load(Ordering::Relaxed) & WRITTEN == 0
@@ -264,6 +297,9 @@ impl Drop for File {
         let marks = *self.marks.get_mut();
         if marks & LOCKED != 0 {
             locks::release_file(self.path.inode(), std::ptr::from_ref(self).addr());
+        }
+        if marks & LEASED != 0 {
+            leases::release(self);
         }
         if marks & NAMED != 0 {
             let event = if self.flags().writable() { notify::Event::CLOSE_WRITE } else { notify::Event::CLOSE_NOWRITE };

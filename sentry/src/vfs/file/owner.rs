@@ -14,6 +14,7 @@ use sync::{WaitId, Wake};
 
 use super::File;
 use super::dnotify::DirWatch;
+use crate::task::CurrentTask;
 use crate::task::pid::Pid;
 
 /// Whom to signal.
@@ -108,6 +109,21 @@ impl File {
         let (code, band) = reason(events);
         let fd = self.signals.lock().fd;
         signal(&self.owner(), code, band, fd);
+    }
+
+    /// Whoever asks to be told of something and has not said who is told is told itself.
+    pub(in crate::vfs) fn own_by_default(&self, task: &CurrentTask) {
+        self.set_owner(|owner| {
+            if let Target::None = owner.target {
+                owner.target = Target::Process(Arc::clone(task.group().pid()));
+                (owner.uid, owner.euid) = (task.creds().uid, task.creds().euid);
+            }
+        });
+    }
+
+    /// Somebody wants the file that it has a lease of.
+    pub(in crate::vfs) fn signal_of_lease(&self, fd: i32) {
+        self.signal_of_directory(fd);
     }
 
     /// Something happened in a directory.

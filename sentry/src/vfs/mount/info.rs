@@ -104,7 +104,7 @@ fn push_options(text: &mut Vec<u8>, mount: &Mount) {
 }
 
 /// Where in its file system a mount begins.
-fn root_in_fs(mount: &Mount) -> Vec<u8> {
+pub(super) fn root_in_fs(mount: &Mount) -> Vec<u8> {
     let mut names = Vec::new();
     let deleted = mount.root().is_unlinked();
     let mut at = std::sync::Arc::clone(mount.root());

@@ -7,10 +7,12 @@ mod change;
 mod flags;
 mod info;
 mod namespace;
+mod stat;
 
 pub use change::PropagationChange;
 pub use flags::{MountFlags, Propagation};
 pub use namespace::MountNamespace;
+pub use stat::UNIQUE_ID_OFFSET;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};

@@ -8,6 +8,7 @@ use abi::stat::{S_IALLUGO, S_ISGID, S_ISVTX, S_IXGRP};
 
 use super::may_create;
 use crate::error::{Result, err};
+use crate::landlock;
 use crate::task::Credentials;
 use crate::vfs::walk::{Last, Parent, WalkFlags, parent};
 use crate::vfs::{Access, Caller, Dentry, NewKind, NewNode, Path, notify};
@@ -36,6 +37,7 @@ fn make(caller: Caller<'_>, start: Option<&Path>, path: &[u8], kind: NewKind<'_>
         let _dir = dir.dentry.dir.write();
         check_absent(&dir, name, slashes && !matches!(kind, NewKind::Directory))?;
         dir.want_write()?;
+        landlock::may_make(caller.creds, &dir, kind)?;
         may_create(&dir, caller.creds)?;
         // The whiteout device is nobody's secret.
         let is_device = match kind {

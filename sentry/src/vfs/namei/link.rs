@@ -8,6 +8,7 @@ use abi::stat::{FileType, S_ISGID, S_ISUID, S_IXGRP};
 use super::create::check_absent;
 use super::may_create;
 use crate::error::{Result, err};
+use crate::landlock;
 use crate::vfs::perm::Want;
 use crate::vfs::walk::{Last, Parent, WalkFlags, parent};
 use crate::vfs::{Caller, Path, notify, sysctl};
@@ -25,6 +26,7 @@ pub fn link(caller: Caller<'_>, target: &Path, start: Option<&Path>, path: &[u8]
             return err(Errno::EXDEV);
         }
         check_protected(caller, target)?;
+        landlock::may_link(caller.creds, target, &dir)?;
         may_create(&dir, caller.creds)?;
         if target.is_dir() {
             return err(Errno::EPERM);

@@ -6,6 +6,7 @@ use abi::Errno;
 
 use super::may_delete;
 use crate::error::{Result, err};
+use crate::landlock;
 use crate::vfs::walk::{Last, Parent, WalkFlags, parent};
 use crate::vfs::{Caller, Dentry, Path, notify};
 
@@ -20,6 +21,7 @@ pub fn unlink(caller: Caller<'_>, start: Option<&Path>, path: &[u8]) -> Result<(
         if slashes {
             return err(if victim.is_dir() { Errno::EISDIR } else { Errno::ENOTDIR });
         }
+        landlock::may_remove(caller.creds, &dir, false)?;
         may_delete(&dir, &victim, false, caller.creds)?;
         if victim.is_mountpoint() {
             return err(Errno::EBUSY);
@@ -45,6 +47,7 @@ pub fn rmdir(caller: Caller<'_>, start: Option<&Path>, path: &[u8]) -> Result<()
     let victim = {
         let _dir = dir.dentry.dir.write();
         let victim = dir.dentry.lookup_locked(name.as_bytes())?;
+        landlock::may_remove(caller.creds, &dir, true)?;
         may_delete(&dir, &victim, true, caller.creds)?;
         if victim.is_mountpoint() {
             return err(Errno::EBUSY);

@@ -7,6 +7,7 @@ use abi::fcntl::RenameFlags;
 
 use super::{may_create, may_delete};
 use crate::error::{Result, err};
+use crate::landlock;
 use crate::vfs::perm::Want;
 use crate::vfs::walk::{Last, Name, Parent, WalkFlags, parent};
 use crate::vfs::{Caller, Dentry, Path, notify};
@@ -90,6 +91,7 @@ fn locked(
     {
         return Ok(None);
     }
+    landlock::may_rename(caller.creds, (from, &child), (to, target.as_ref()), exchange)?;
     may_delete(from, &child, child.is_dir(), caller.creds)?;
     match &target {
         None => may_create(to, caller.creds)?,
