@@ -15,7 +15,7 @@ pub const GATES: UserRange = UserRange { start: UserAddr(0x050f_0000), end: User
 /// How many gates there are.
 pub const COUNT: usize = (PAGE_SIZE / GATE) as usize;
 /// Bytes for each.
-const GATE: u64 = 64;
+pub const GATE: u64 = 64;
 /// How many bytes around the end of a `syscall` instruction tell what it is, before and after.
 pub const BEFORE: u64 = 8;
 /// See [`BEFORE`].

@@ -220,10 +220,13 @@ impl SystrapContext {
                     self.regs = self.host.registers(thread, &report);
                     match direct::whereabouts(&text::direct(), &self.regs) {
                         Whereabouts::Before if report.signal == KICK && self.host.direct.is_some() => {
-                            // It will make its call in a moment, and that interrupts it just as well.
+                            // It will make its call in a moment, and that interrupts it just as well. If it does not, it
+                            // has not answered the kick.
+                            thread.doubt();
                             let bases = self.host.bases(thread, &self.regs);
                             thread.resume(report.frame, bases, false)?;
-                            waiting = thread.receive()?;
+                            waiting = thread.next_event(&|| false)?;
+                            self.direct = matches!(waiting, Waiting::Direct(_));
                             continue;
                         }
                         Whereabouts::After if after_direct => {

@@ -24,7 +24,6 @@ use super::area::{self, Area};
 use super::direct_text::Labels;
 use crate::event::SyscallArgs;
 use crate::regs::Regs;
-use crate::rewrite::GATES;
 
 pub(super) const ASLEEP: u32 = 0;
 pub(super) const SPINNING: u32 = 1;
@@ -126,7 +125,7 @@ pub(super) fn misses(area: &Area, seen: &mut u32) -> bool {
 pub(super) enum Whereabouts {
     /// In application code.
     Outside,
-    /// On its way from a gate to a call. It will make one soon, and has not yet.
+    /// On its way from a gate to a call. If the gate is one of ours, it will make one soon, and has not yet.
     Before,
     /// It has posted its call.
     After,
@@ -136,7 +135,7 @@ pub(super) enum Whereabouts {
 pub(super) fn whereabouts(labels: &Labels, regs: &Regs) -> Whereabouts {
     const ZERO_FLAG: u64 = 0x40;
     let rip = regs.rip;
-    if GATES.contains(UserAddr(rip)) || (labels.entry..labels.tried).contains(&rip) {
+    if (labels.entry..labels.tried).contains(&rip) {
         return Whereabouts::Before;
     }
     if !(labels.tried..labels.end).contains(&rip) {

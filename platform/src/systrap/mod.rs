@@ -4,8 +4,8 @@
 //! - [`area`]: memory that a thread shares with us; [`frame`]: the signal frames there.
 //! - [`thread`]: a thread of a stub and how it hands over to us; [`report`] says what its reports mean.
 //! - [`process`]: a stub process, with the service thread that changes its address space.
-//! - [`direct`]: calls through memory, made by rewritten code ([`direct_text`]) of sites that are [`hot`], while it pays to
-//!   look for them ([`spin`]).
+//! - [`direct`]: calls through memory, made by rewritten code ([`direct_text`]) of sites that are [`hot`]; [`looking`] for
+//!   them while it pays ([`spin`]).
 //! - [`shares`]: who used how much of its CPU time.
 //! - [`space`]: [`crate::AddressSpace`]. [`context`]: [`crate::Context`].
 //!
@@ -21,6 +21,7 @@ mod direct_text;
 mod filters;
 mod frame;
 mod hot;
+mod looking;
 mod process;
 mod report;
 mod shares;

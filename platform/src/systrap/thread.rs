@@ -1,4 +1,6 @@
 //! A thread of a stub, seen from here: what it reports, and what it is told to go on with.
+//!
+//! Neighbour: [`super::looking`] is about what passes through memory.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +16,7 @@ use parking_lot::Mutex;
 use super::area::{self, Area};
 use super::direct;
 use super::frame::Frame;
-use super::spin::{Eagerness, Next, Spin};
+use super::spin::{Eagerness, Spin};
 use super::text;
 use crate::event::SyscallArgs;
 use crate::stub::control::Target;
@@ -27,9 +29,6 @@ const AUDIT_ARCH_X86_64: u32 = 0xc000_003e;
 const LOOK: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 500 });
 /// How long a new thread has to come up.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// How often to look for a report that must be there soon; some 50 microseconds.
-const PATIENT_LOOKS: u32 = 1000;
 
 /// A stub process as such: its first thread is a child of ours.
 #[derive(Debug)]
@@ -52,12 +51,12 @@ pub(super) enum Link {
 #[derive(Debug)]
 pub(super) struct Thread {
     leader: Arc<Leader>,
-    tid: i32,
-    area: Area,
-    link: Link,
-    waiting: Waiting,
-    pulse: Arc<Pulse>,
-    spin: Spin,
+    pub(super) tid: i32,
+    pub(super) area: Area,
+    pub(super) link: Link,
+    pub(super) waiting: Waiting,
+    pub(super) pulse: Arc<Pulse>,
+    pub(super) spin: Spin,
     /// How many calls through gates had to take the ordinary way, as far as we know.
     misses: u32,
 }
@@ -188,47 +187,6 @@ impl Thread {
         }
     }
 
-    /// The same for a direct call. If the application has made us believe in one, its code runs on; it has to be back soon.
-    fn finish_direct(&mut self) -> Result<Report, PlatformError> {
-        if self.spin.is_active()
-            && direct::ask_for_registers(&self.area, true)
-            && let Some(report) = self.look_for_registers()?
-        {
-            self.waiting = Waiting::Told(report);
-            return Ok(report);
-        }
-        self.stop_looking();
-        self.pulse.kicked();
-        direct::ask_for_registers(&self.area, false);
-        if let Waiting::Waited(_) = self.receive()? {
-            direct::leave_word(&self.area, true);
-            self.answer(0);
-            self.receive()?;
-        }
-        direct::set_looking(&self.area, false);
-        match self.waiting {
-            Waiting::Report(_, report) => Ok(report),
-            _ => Err(self.misbehaves()),
-        }
-    }
-
-    /// The report that was asked for; none if it is to come by a notification, because it takes long.
-    fn look_for_registers(&self) -> Result<Option<Report>, PlatformError> {
-        for _ in 0..PATIENT_LOOKS {
-            if direct::is_told(&self.area) {
-                break;
-            }
-            std::hint::spin_loop();
-        }
-        if direct::ask_by_notification(&self.area) {
-            return Ok(None);
-        }
-        match self.find()? {
-            Some(Waiting::Told(report)) => Ok(Some(report)),
-            _ => Err(self.misbehaves()),
-        }
-    }
-
     /// The call of the application that it is in.
     pub(super) fn call(&self) -> Option<&SyscallArgs> {
         match &self.waiting {
@@ -246,83 +204,8 @@ impl Thread {
         Ok(true)
     }
 
-    /// Whether to look for direct calls after the next answer.
-    pub(super) fn begins_to_look(&mut self) -> bool {
-        matches!(self.waiting, Waiting::Call(..) | Waiting::Report(..)) && self.spin.begins()
-    }
-
-    /// Prepares that. The application can make us believe in calls from now on.
-    pub(super) fn begin_to_look(&self) {
-        // It is to run on another CPU.
-        self.set_synchronous(false);
-        if let Some(all) = sched::all_cpus() {
-            let _ = all.without(sched::current_cpu()).apply(self.tid);
-        }
-        direct::set_looking(&self.area, true);
-    }
-
-    fn answer_direct(&mut self, value: u64) -> Result<bool, PlatformError> {
-        if direct::answer(&self.area, value, self.spin.is_active()) {
-            return Ok(true);
-        }
-        self.stop_looking();
-        match self.receive()? {
-            Waiting::Waited(_) => {
-                direct::leave_word(&self.area, false);
-                self.answer(0);
-                Ok(true)
-            }
-            Waiting::Report(..) => Ok(false),
-            _ => Err(self.misbehaves()),
-        }
-    }
-
-    /// Looks for the next direct call, for as long as that seems worth it. `stop` tells that we are wanted elsewhere.
-    fn look(&mut self, stop: &dyn Fn() -> bool) -> Result<Option<Waiting>, PlatformError> {
-        if !self.spin.is_active() {
-            return Ok(None);
-        }
-        let mut look = self.spin.look();
-        loop {
-            for _ in 0..8 {
-                if let Some(found) = self.find()? {
-                    self.spin.served();
-                    return Ok(Some(found));
-                }
-                std::hint::spin_loop();
-            }
-            let over = match self.spin.after(&mut look) {
-                Next::Look => false,
-                Next::Ask => stop() || self.has_notification(),
-                Next::Stop => true,
-            };
-            if over {
-                // Something may have come at last: it is answered, and then we sleep.
-                let late = if direct::look_away(&self.area) { None } else { self.find()? };
-                self.stop_looking();
-                return Ok(late);
-            }
-        }
-    }
-
-    /// What has come through memory.
-    #[inline]
-    fn find(&self) -> Result<Option<Waiting>, PlatformError> {
-        if let Some(call) = direct::posted(&self.area) {
-            return Ok(Some(Waiting::Direct(call)));
-        }
-        if !direct::is_told(&self.area) {
-            return Ok(None);
-        }
-        match self.written_report(0)? {
-            Waiting::Report(_, report) => Ok(Some(Waiting::Told(report))),
-            // It never parks this way.
-            _ => Err(self.misbehaves()),
-        }
-    }
-
     /// A report that was written into the area.
-    fn written_report(&self, id: u64) -> Result<Waiting, PlatformError> {
+    pub(super) fn written_report(&self, id: u64) -> Result<Waiting, PlatformError> {
         let read = |at| self.area.read(at);
         let bases = (read(area::FS), read(area::GS));
         self.report(id, read(area::SIGNAL), (read(area::INFO), read(area::UCONTEXT)), bases)
@@ -344,29 +227,6 @@ impl Thread {
         self.call().is_none() || self.finish_call(0).is_ok()
     }
 
-    fn has_notification(&self) -> bool {
-        match &self.link {
-            Link::Listener(listener) => notify::is_pending(listener.as_fd()),
-            Link::Futex => false,
-        }
-    }
-
-    fn stop_looking(&mut self) {
-        if self.spin.is_active() {
-            self.spin.ended();
-            self.set_synchronous(true);
-            if let Some(all) = sched::all_cpus() {
-                let _ = all.apply(self.tid);
-            }
-        }
-    }
-
-    fn set_synchronous(&self, yes: bool) {
-        if let Link::Listener(listener) = &self.link {
-            let _ = notify::set_synchronous(listener.as_fd(), yes);
-        }
-    }
-
     /// Has it end itself. Returns whether it did.
     pub(super) fn end(&mut self) -> bool {
         if !self.settle() {
@@ -374,6 +234,11 @@ impl Thread {
         }
         self.answer(0);
         self.next().is_err()
+    }
+
+    /// It has to come back soon.
+    pub(super) fn doubt(&self) {
+        self.pulse.kicked();
     }
 
     /// For kicks.

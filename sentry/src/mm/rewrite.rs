@@ -25,8 +25,8 @@ use abi::Errno;
 pub(super) struct Rewrites {
     /// Where, and what was there before.
     sites: Vec<(UserAddr, Vec<u8>)>,
-    /// How many gates are in use.
-    gates: usize,
+    /// For each gate, the instruction that leads there.
+    gates: Vec<UserAddr>,
     /// Nothing is rewritten any more.
     given_up: bool,
 }
@@ -46,6 +46,16 @@ impl MemoryManager {
         if let Err(error) = self.change(|change| change.rewrite(call)) {
             tracing::debug!(ip = %format_args!("{:#x}", call.ip.0), nr = call.nr, %error, "a site is not rewritten");
         }
+    }
+
+    /// Where code that is at `ip` is in the application's eyes: one that is in a gate has yet to go there.
+    #[must_use]
+    pub fn outside_gates(&self, ip: UserAddr) -> UserAddr {
+        if !GATES.contains(ip) {
+            return ip;
+        }
+        let number = usize::try_from((ip.0 - GATES.start.0) / rewrite::GATE).unwrap_or(usize::MAX);
+        self.space.read().rewrites.gates.get(number).copied().unwrap_or(ip)
     }
 
     /// Puts the original code back and leaves it so.
@@ -71,7 +81,7 @@ impl Change<'_> {
         let (mut before, mut after) = ([0; BEFORE as usize], [0; AFTER as usize]);
         self.peek(start, &mut before)?;
         self.peek(call.ip, &mut after)?;
-        let number = self.space.rewrites.gates;
+        let number = self.space.rewrites.gates.len();
         let plan = rewrite::rewrite(&entries, number, (call.ip, call.nr), &before, &after).ok_or(Errno::EILSEQ)?;
         if number == 0 {
             self.map_gates()?;
@@ -86,7 +96,7 @@ impl Change<'_> {
             old.push((*at, was));
         }
         self.poke_paused(&plan.code)?;
-        self.space.rewrites.gates += 1;
+        self.space.rewrites.gates.extend(plan.code.last().map(|(at, _)| *at));
         self.space.rewrites.sites.extend(old);
         tracing::debug!(ip = %format_args!("{:#x}", call.ip.0), nr = call.nr, "a site is rewritten");
         Ok(())
@@ -129,9 +139,9 @@ impl Change<'_> {
     /// `range` is wanted for something else.
     #[inline]
     pub(super) fn make_way(&mut self, range: UserRange) {
-        if self.space.rewrites.gates > 0 && range.intersect(GATES).is_some() {
+        if !self.space.rewrites.gates.is_empty() && range.intersect(GATES).is_some() {
             let _ = self.restore();
-            self.space.rewrites.gates = 0;
+            self.space.rewrites.gates.clear();
             self.remove_areas(GATES);
         }
     }

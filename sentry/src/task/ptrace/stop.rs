@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use abi::UserAddr;
 use abi::poll::POLLIN;
 use abi::ptrace::PTRACE_EVENT_STOP;
 use abi::siginfo::{CLD_STOPPED, CLD_TRAPPED, SI_USER, SigInfo};
@@ -147,7 +148,10 @@ impl CurrentTask {
                 regs.orig_rax = args.nr;
                 regs.rip = args.ip.0;
             }
-            None => regs.orig_rax = u64::MAX,
+            None => {
+                regs.orig_rax = u64::MAX;
+                regs.rip = self.mm.outside_gates(UserAddr(regs.rip)).0;
+            }
         }
         Some(regs)
     }

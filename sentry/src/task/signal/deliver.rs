@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use abi::UserAddr;
 use abi::resource::Resource;
 use abi::siginfo::SigInfo;
 use abi::signal::{DefaultAction, SIG_IGN, SS_AUTODISARM, SaFlags, SigAction, Signal, Stack};
@@ -110,6 +111,7 @@ impl CurrentTask {
         };
         let fpu = self.context.fpu().map_err(|_| lost())?;
         let regs = self.context.regs().map_err(|_| lost())?;
+        regs.rip = self.mm.outside_gates(UserAddr(regs.rip)).0;
         match arch::write_frame(&self.mm, regs, fpu, &entry) {
             Ok(frame) => arch::enter(regs, frame, taken.signal, action.handler),
             Err(_) => {
