@@ -296,7 +296,8 @@ impl Engine {
             }
         }
         if let Some(since) = stream.released {
-            if matches!(state, State::Closed | State::TimeWait) && stream.socket().send_queue() == 0 {
+            // What could not be sent any more is of no use to anybody; a reset has gone out if there was room.
+            if state == State::TimeWait || (state == State::Closed && self.queues.has_room()) {
                 return self.forget(handle);
             }
             if state == State::FinWait2 {
@@ -398,6 +399,8 @@ impl Engine {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::stream::StreamState;
 
@@ -575,5 +578,71 @@ mod tests {
         handles.into_iter().for_each(|handle| a.release(handle, true));
         carry(&mut a, &mut b, true);
         assert!(a.streams.is_empty() && a.timers.is_empty());
+    }
+
+    /// What strangers may do to a frame: change bytes, cut it, repeat it.
+    #[derive(Clone, Debug)]
+    enum Harm {
+        Byte(usize, u8),
+        Cut(usize),
+        Twice,
+    }
+
+    fn harm() -> impl Strategy<Value = Harm> {
+        prop_oneof![
+            (0..120_usize, any::<u8>()).prop_map(|(at, byte)| Harm::Byte(at, byte)),
+            (0..120_usize).prop_map(Harm::Cut),
+            Just(Harm::Twice),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_survived(frames in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..20)) {
+            let mut engine = engine(1);
+            for frame in frames {
+                engine.receive(&frame, |_, _| Listening::Accepts(OPTIONS));
+                engine.poll();
+                while engine.transmit().is_some() {}
+            }
+        }
+
+        #[test]
+        fn harmed_conversations_are_survived(
+            harms in prop::collection::vec(prop::option::weighted(0.3, harm()), 0..60),
+            words in prop::collection::vec(any::<u8>(), 1..3000),
+        ) {
+            let (mut a, mut b) = (engine(1), engine(2));
+            let remote = "10.0.0.2:80".parse().expect("an address");
+            let client = a.connect("10.0.0.1:4000".parse().expect("an address"), remote, &OPTIONS).expect("it is free");
+            let mut harms = harms.into_iter().cycle();
+            for turn in 0..60 {
+                let (from, to) = if turn % 2 == 0 { (&mut a, &mut b) } else { (&mut b, &mut a) };
+                from.poll();
+                while let Some(mut frame) = from.transmit() {
+                    match harms.next().flatten() {
+                        Some(Harm::Byte(at, byte)) if at < frame.len() => frame[at] = byte,
+                        Some(Harm::Cut(at)) => frame.truncate(at),
+                        Some(Harm::Twice) => to.receive(&frame, |_, _| Listening::Accepts(OPTIONS)),
+                        _ => {}
+                    }
+                    to.receive(&frame, |_, _| Listening::Accepts(OPTIONS));
+                }
+                let sent = a.send::<()>(client, turn % 3 == 0, |room| {
+                    let n = words.len().min(room.len());
+                    room[..n].copy_from_slice(&words[..n]);
+                    Ok(n)
+                });
+                prop_assert!(sent.is_ok());
+                while let Some((server, ..)) = b.accept() {
+                    let _ = b.receive_stream::<()>(server, |bytes| Ok(bytes.len()));
+                }
+                let _ = (a.receive_packet(), b.receive_packet(), a.changed(), b.changed());
+            }
+            // All of it can be told to end, and does not come back.
+            a.release(client, true);
+            a.poll();
+            prop_assert!(a.streams.is_empty());
+        }
     }
 }
