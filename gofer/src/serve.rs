@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Arc, Barrier, mpsc};
 
 use ninep::{FrameReader, Transport};
 
@@ -24,20 +25,43 @@ pub struct Connection {
 /// Answers that are collected before they are sent, while more requests are already there.
 const BATCH: usize = 64 << 10;
 
-/// Serves every connection until its client hangs up. The first is served by the calling thread.
-pub fn serve(connections: Vec<Connection>, fds: &FdDir) -> io::Result<()> {
+/// Serves every connection until its client hangs up. The first is served by the calling thread. `lock_up` is called when
+/// all threads are there and none has begun to serve: what it forbids, it forbids to all. They end with the process only.
+pub fn serve(
+    connections: Vec<Connection>,
+    fds: FdDir,
+    lock_up: impl FnOnce(&FdDir) -> io::Result<()>,
+) -> io::Result<()> {
+    let fds = Arc::new(fds);
+    let (started, go) =
+        (Arc::new(Barrier::new(connections.len().max(1))), Arc::new(Barrier::new(connections.len().max(1))));
+    let (ended, all_ended) = mpsc::channel();
     let mut connections = connections.into_iter();
-    let Some(first) = connections.next() else { return Ok(()) };
-    std::thread::scope(|scope| {
-        for (index, connection) in connections.enumerate() {
-            std::thread::Builder::new()
-                .name(format!("mount{}", index.saturating_add(1)))
-                .stack_size(STACK)
-                .spawn_scoped(scope, move || serve_connection(connection, fds))?;
-        }
-        serve_connection(first, fds);
-        Ok(())
-    })
+    let first = connections.next();
+    for (index, connection) in connections.enumerate() {
+        let (started, go, fds, ended) = (Arc::clone(&started), Arc::clone(&go), Arc::clone(&fds), ended.clone());
+        let body = move || {
+            started.wait();
+            go.wait();
+            serve_connection(connection, &fds);
+            let _ = ended.send(());
+            drop(ended);
+            loop {
+                std::thread::park();
+            }
+        };
+        let name = format!("mount{}", index.saturating_add(1));
+        std::thread::Builder::new().name(name).stack_size(STACK).spawn(body)?;
+    }
+    drop(ended);
+    started.wait();
+    lock_up(&fds)?;
+    go.wait();
+    if let Some(first) = first {
+        serve_connection(first, &fds);
+    }
+    while all_ended.recv().is_ok() {}
+    Ok(())
 }
 
 /// Enough for the deepest handler many times over.

@@ -31,6 +31,8 @@ pub(crate) struct ExportSpec {
     pub(crate) path: PathBuf,
     /// The connection.
     pub(crate) socket: FdSlot,
+    /// What it was when the configuration was checked: device and inode number.
+    pub(crate) identity: (u64, u64),
     /// Refuse changes.
     pub(crate) read_only: bool,
 }
@@ -38,7 +40,7 @@ pub(crate) struct ExportSpec {
 /// The whole process.
 pub(crate) fn main() -> ExitCode {
     match serve() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => host::process::end(0),
         Err(e) => {
             eprintln!("gofer: {e:#}");
             ExitCode::FAILURE
@@ -49,14 +51,15 @@ pub(crate) fn main() -> ExitCode {
 fn serve() -> Result<()> {
     let (spec, mut donated) = receive()?;
     crate::boot::logging::start(spec.log);
+    let log = spec.log;
     let mounts = spec.exports.into_iter().map(|export| {
-        let ExportSpec { path, socket, read_only } = export;
-        Ok(Mount { socket: donated.take(socket)?, path, read_only })
+        let ExportSpec { path, socket, identity, read_only } = export;
+        Ok(Mount { socket: donated.take(socket)?, path, identity: Some(identity), read_only })
     });
     let mounts = mounts.collect::<Result<Vec<_>>>()?;
     drop(donated);
     // Most of what the start needed is not needed again.
-    Ok(gofer::jail::run(mounts, host::program_text::forget)?)
+    Ok(gofer::jail::run(mounts, log == Some(true), host::program_text::forget)?)
 }
 
 /// The launch socket closes when this returns: what ends us is the end of our connections.

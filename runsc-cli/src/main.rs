@@ -18,6 +18,7 @@ mod config;
 mod gofer_process;
 mod hooks;
 mod log;
+mod posture;
 mod sandbox;
 mod signals;
 mod state;

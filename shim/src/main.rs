@@ -29,5 +29,7 @@ const RUNTIME_ID: &str = "io.containerd.runsc-rs.v1";
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
+    // Output of containers passes through here. What we execute starts afresh.
+    let _ = host::process::hide();
     containerd_shim::run::<start::Service>(RUNTIME_ID, None).await;
 }

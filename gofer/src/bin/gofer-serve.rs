@@ -17,10 +17,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     match arguments[..] {
         ["--jail", ref dirs @ ..] => {
             let sockets = [socket()?, std::io::stdout().as_fd().try_clone_to_owned()?];
-            let mount = |(dir, socket): (&&str, _)| jail::Mount { socket, path: dir.into(), read_only: false };
-            jail::run(dirs.iter().zip(sockets).map(mount).collect(), || eprintln!("ready"))?;
+            let mount =
+                |(dir, socket): (&&str, _)| jail::Mount { socket, path: dir.into(), identity: None, read_only: false };
+            jail::run(dirs.iter().zip(sockets).map(mount).collect(), true, || eprintln!("ready"))?;
+            host::process::end(0);
         }
-        [dir] => gofer::serve(vec![Connection { socket: socket()?, export: export(dir)? }], &FdDir::from_proc()?)?,
+        [dir] => {
+            gofer::serve(vec![Connection { socket: socket()?, export: export(dir)? }], FdDir::from_proc()?, |_| Ok(()))?
+        }
         [dir, address] => {
             let (listener, fds) = (TcpListener::bind(address)?, FdDir::from_proc()?);
             for stream in listener.incoming() {

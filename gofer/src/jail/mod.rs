@@ -12,7 +12,7 @@
 //! What a client could gain by taking the process over is what it was given: the exported trees.
 
 mod capabilities;
-mod filter;
+pub mod filter;
 mod trees;
 
 use std::io;
@@ -31,6 +31,9 @@ pub struct Mount {
     pub socket: OwnedFd,
     /// Where it is in the mount namespace of the process.
     pub path: PathBuf,
+    /// Device and inode number that it had when the configuration was checked: whoever has put something else there since
+    /// gets an error instead of a way out.
+    pub identity: Option<(u64, u64)>,
     /// Whether changes are refused.
     pub read_only: bool,
 }
@@ -54,22 +57,24 @@ pub enum JailError {
         /// Why.
         error: io::Error,
     },
-    /// A connection failed.
-    #[error("cannot serve: {0}")]
-    Serve(#[from] io::Error),
 }
 
 /// Locks the process up and serves `mounts` until all clients have gone. `ready` is called when nothing can fail any
 /// more; it may tell whoever started the process, with calls that the filter allows: write(2), sendmsg(2), close(2).
-pub fn run(mounts: Vec<Mount>, ready: impl FnOnce()) -> Result<(), JailError> {
+/// With `report` a call that the filter forbids is named on standard error.
+pub fn run(mounts: Vec<Mount>, report: bool, ready: impl FnOnce()) -> Result<(), JailError> {
     let connections = mounts.into_iter().map(trees::connection).collect::<Result<Vec<Connection>, _>>()?;
     let fds = step("enter its root", enter)?;
     step("drop capabilities", capabilities::drop_all_but_needed)?;
     step("forbid new privileges", || Ok(nix::sys::prctl::set_no_new_privs()?))?;
-    step("install its filter", || filter::install(&fds))?;
-    ready();
-    serve(connections, &fds)?;
-    Ok(())
+    // Nobody but root may look at what passes through here, and no file gets it.
+    step("forbid dumps", host::process::forbid_dumps)?;
+    let lock_up = |fds: &FdDir| {
+        filter::install(fds, report)?;
+        ready();
+        Ok(())
+    };
+    step("install its filter", || serve(connections, fds, lock_up))
 }
 
 fn enter() -> io::Result<FdDir> {

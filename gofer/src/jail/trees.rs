@@ -13,10 +13,17 @@ use crate::{Connection, Export, FdDir};
 
 /// Detaches what is to be served from the rest of the host.
 pub(super) fn connection(mount: Mount) -> Result<Connection, JailError> {
-    let Mount { socket, path, read_only } = mount;
+    let Mount { socket, path, identity, read_only } = mount;
     // Not without execution: the sandbox maps programs from donated files.
     let attributes = attribute::NO_SUID | attribute::NO_DEV | if read_only { attribute::READ_ONLY } else { 0 };
-    let export = mount_fd::clone_tree(&path, attributes).and_then(|tree| Export::new(tree).map_err(to_io));
+    let export = mount_fd::clone_tree(&path, attributes).and_then(|tree| {
+        let found = host::path::statx_fd(tree.as_fd()).map_err(to_io)?;
+        let device = nix::sys::stat::makedev(found.stx_dev_major.into(), found.stx_dev_minor.into());
+        if identity.is_some_and(|identity| identity != (device, found.stx_ino)) {
+            return Err(io::Error::other("it was replaced meanwhile"));
+        }
+        Export::new(tree).map_err(to_io)
+    });
     match export {
         Ok(export) => Ok(Connection { socket, export: export.read_only(read_only) }),
         Err(error) => Err(JailError::Export { path, error }),

@@ -60,7 +60,7 @@ pub(crate) fn start(export: Export) -> (FdSocket, JoinHandle<()>) {
     let server = std::thread::spawn(move || {
         let fds = FdDir::from_proc().expect("procfs");
         // Logs and swallows what a client does wrong.
-        gofer::serve(vec![Connection { socket: theirs.into(), export }], &fds).expect("served");
+        gofer::serve(vec![Connection { socket: theirs.into(), export }], fds, |_| Ok(())).expect("served");
     });
     (ours, server)
 }

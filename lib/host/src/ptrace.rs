@@ -130,6 +130,23 @@ pub fn set_xstate(tid: i32, area: &[u8]) -> Result<(), Errno> {
     request(libc::PTRACE_SETREGSET, tid, NT_X86_XSTATE, (&raw mut iov).addr_for_kernel())
 }
 
+/// One of the seccomp filters of a stopped tracee, the newest is 0; `None` if there are not so many. Needs CAP_SYS_ADMIN of the
+/// host, no filter of our own, and a kernel with checkpoints.
+pub fn seccomp_filter(tid: i32, index: usize) -> Result<Option<Vec<crate::seccomp::Instruction>>, Errno> {
+    const GET_FILTER: libc::c_uint = 0x420c;
+    /// BPF_MAXINSNS, the longest that a filter may be.
+    const MAX: usize = 4096;
+    let mut program: Vec<crate::seccomp::Instruction> = Vec::new();
+    program.resize_with(MAX, || crate::seccomp::Instruction { code: 0, jt: 0, jf: 0, k: 0 });
+    // Room for the longest filter there is.
+    let length = match length(GET_FILTER, tid, index, program.as_mut_ptr().addr_for_kernel()) {
+        Err(Errno::ENOENT) => return Ok(None),
+        other => other?,
+    };
+    program.truncate(length);
+    Ok(Some(program))
+}
+
 trait ForKernel {
     /// The address as the kernel wants it, with the provenance that lets it write there.
     fn addr_for_kernel(self) -> usize;
@@ -142,8 +159,13 @@ impl<T> ForKernel for *mut T {
 }
 
 fn request(what: libc::c_uint, tid: i32, addr: usize, data: usize) -> Result<(), Errno> {
+    length(what, tid, addr, data).map(drop)
+}
+
+/// A request that answers with a length.
+fn length(what: libc::c_uint, tid: i32, addr: usize, data: usize) -> Result<usize, Errno> {
     // SAFETY: callers in this module pass as `data` either a plain value or the address of a live object at least as large
     // as the request writes; the raw call has no side channel such as the PEEK convention of the library function.
     let r = unsafe { libc::syscall(libc::SYS_ptrace, what as libc::c_long, libc::c_long::from(tid), addr, data) };
-    if r < 0 { Err(crate::errno::last()) } else { Ok(()) }
+    usize::try_from(r).map_err(|_| crate::errno::last())
 }

@@ -79,6 +79,53 @@ impl Line {
     }
 }
 
+/// What became of a process that made one call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// The call returned, with a value or an error.
+    Lived,
+    /// This signal ended the process.
+    Died(i32),
+}
+
+/// For tests of filters: a child puts a filter on and makes one call with these arguments. Whatever the filter allows is
+/// really made, so the arguments should do no harm.
+pub fn try_call(program: &[Instruction], number: libc::c_long, args: [u64; 6]) -> io::Result<Fate> {
+    let filter = libc::sock_fprog {
+        len: u16::try_from(program.len()).map_err(io::Error::other)?,
+        filter: program.as_ptr().cast_mut().cast(),
+    };
+    // SAFETY: fork(2) by its number. The child only makes system calls, on memory that was made before, and never
+    // returns from here.
+    let pid = unsafe { libc::syscall(libc::SYS_fork) };
+    if pid < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    if pid == 0 {
+        // SAFETY: `filter` and the program are alive, also in the child's copy of memory; the call that is tried may do
+        // anything to the child, which ends right after.
+        unsafe {
+            libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+            if libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const filter) != 0 {
+                libc::syscall(libc::SYS_kill, libc::getpid(), libc::SIGABRT);
+            }
+            libc::syscall(number, args[0], args[1], args[2], args[3], args[4], args[5]);
+            libc::syscall(libc::SYS_exit_group, 0);
+        }
+        std::process::abort();
+    }
+    let mut status = 0;
+    let pid = libc::pid_t::try_from(pid).map_err(io::Error::other)?;
+    // SAFETY: `status` is alive for the call.
+    while unsafe { libc::waitpid(pid, &raw mut status, 0) } < 0 {
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+    Ok(if libc::WIFSIGNALED(status) { Fate::Died(libc::WTERMSIG(status)) } else { Fate::Lived })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,7 +7,7 @@
 
 mod confine;
 mod engine;
-mod filter;
+pub(crate) mod filter;
 mod kernel;
 pub(crate) mod logging;
 mod server;
@@ -86,6 +86,10 @@ fn build(channel: &Channel) -> Result<Sandbox, Failure> {
     logging::start(sandbox.log.then_some(sandbox.debug));
     tracing::debug!(id = container.id, "sandbox starts");
     let witness = container.limits.memory.and_then(|_| witness());
+    // Without it the host's cgroup alone holds what the kernel keeps for applications.
+    if let Err(error) = host::own_memory::open() {
+        tracing::warn!(%error, "cannot measure our own memory");
+    }
     let host_network = sandbox.network == NetworkKind::Host;
     confine::shut_in(host_network).map_err(|e| Failure::other(format!("cannot confine the sandbox: {e:#}")))?;
     if let Some(terminal) = terminal(&container, &files)? {
@@ -96,7 +100,9 @@ fn build(channel: &Channel) -> Result<Sandbox, Failure> {
     tracing::debug!("shut in");
     let engine = kernel::boot(&sandbox, &container.id, witness)?;
     tracing::debug!("kernel made");
-    filter::put_on(sandbox.debug, host_network).map_err(|e| failure("cannot put on the filter", &e))?;
+    // Only now: stubs of the ptrace platform must be traceable, and they are what we were when the zygote was cloned.
+    host::process::forbid_dumps().map_err(|e| failure("cannot forbid dumps", &e))?;
+    filter::put_on(sandbox.platform, sandbox.debug, host_network).map_err(|e| failure("cannot put on the filter", &e))?;
     tracing::debug!("filter put on");
     let id = container.id.clone();
     engine.create(container, files)?;

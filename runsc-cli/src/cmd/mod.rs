@@ -72,7 +72,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Uninstall(args) => (install::main(args, false), Status::ALWAYS_ONE),
         Command::Completions(args) => (generate::completions(args), Status::ALWAYS_ONE),
         Command::Man(args) => (generate::man(args), Status::ALWAYS_ONE),
-        Command::Debug(args) => (debug::main(args), Status::ALWAYS_ONE),
+        Command::Debug(args) => (debug::main(global, args), Status::ALWAYS_ONE),
     };
     result.map(ExitCode::from).unwrap_or_else(|e| {
         log::fatal(&message(&e));

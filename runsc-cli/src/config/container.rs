@@ -1,6 +1,7 @@
 //! A bundle as a container the kernel can build, with the connections to its gofer.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
@@ -101,7 +102,13 @@ impl Connections {
     fn connect(&mut self, path: &Path, read_only: bool) -> Result<(FdSlot, bool)> {
         let metadata = std::fs::metadata(path).map_err(|e| anyhow!("stat {}: {}", path.display(), plain(&e)))?;
         let (ours, theirs) = UnixStream::pair()?;
-        self.exports.push(ExportSpec { path: path.to_owned(), socket: self.gofer_files.add(theirs.into()), read_only });
+        let identity = (metadata.dev(), metadata.ino());
+        self.exports.push(ExportSpec {
+            path: path.to_owned(),
+            socket: self.gofer_files.add(theirs.into()),
+            identity,
+            read_only,
+        });
         Ok((self.files.add(ours.into()), metadata.is_dir()))
     }
 

@@ -39,6 +39,8 @@ impl Foreground {
         }
         set.thread_block().context("cannot block signals")?;
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+        // We may wait for long, with what came over the terminal in our memory.
+        host::process::hide().context("cannot hide")?;
         Ok(Self { signals: SignalFd::with_flags(&set, flags).context("cannot receive signals")? })
     }
 

@@ -1,13 +1,14 @@
 //! The host calls of the sandbox process, each with its reason.
 
+use control::spec::PlatformKind;
 use host::filter::Arg::{Bits, Is};
-use host::filter::Rule;
+use host::filter::{Absent, Rule, rules};
 
-/// Makes a [`Rule`]: call, reason, and the ways in which it may be made.
-macro_rules! allow {
-    ($($call:ident $why:literal $([$($way:expr),+])*;)*) => {
-        &[$(Rule { call: libc::$call, ways: &[$(&[$($way),+]),*], why: $why }),*]
-    };
+/// What a sandbox process may do on a platform, and with the host's network.
+pub(crate) fn of(platform: PlatformKind, host_network: bool) -> Vec<&'static [Rule]> {
+    let of_platform = if platform == PlatformKind::Ptrace { PTRACE } else { SYSTRAP };
+    let more = if host_network { HOST_NETWORK } else { &[] };
+    [&[COMMON, of_platform], more].concat()
 }
 
 /// Not made executable: what runs is ours, and application code runs elsewhere.
@@ -24,18 +25,38 @@ const NAMESPACES: u64 = (libc::CLONE_NEWUSER
     | libc::CLONE_NEWUTS
     | libc::CLONE_NEWCGROUP) as u64;
 
-/// Calls that do not exist: `clone3`, so that the C library uses `clone`, whose arguments can be checked; `openat`, because
-/// its heap asks for `/proc/sys/vm/overcommit_memory` before it shrinks, and there is no file to find.
-pub(super) const ABSENT: &[libc::c_long] = &[libc::SYS_clone3, libc::SYS_openat];
+/// Calls that do not exist.
+pub(crate) const ABSENT: &[Absent] = &[
+    Absent {
+        call: libc::SYS_clone3,
+        only: None,
+        why: "so that the C library uses clone, whose arguments can be checked",
+    },
+    Absent {
+        call: libc::SYS_openat,
+        only: None,
+        why: "the C library's heap asks for /proc/sys/vm/overcommit_memory before it shrinks, and makes do without",
+    },
+];
 
-/// The calls that exist.
-pub(super) const RULES: &[Rule] = allow! {
-    // Application code: stubs, which are children of ours.
+/// Stubs that are traced.
+const PTRACE: &[Rule] = rules! {
     SYS_ptrace "drives the stubs of the ptrace platform";
+};
+
+/// Stubs that are notified of.
+const SYSTRAP: &[Rule] = rules! {
+    SYS_ioctl "calls of the stubs of the systrap platform"
+        [Is(1, host::notify::RECEIVE)] [Is(1, host::notify::SEND)] [Is(1, host::notify::SET_FLAGS)];
+};
+
+/// What both need, and everything that has nothing to do with application code.
+const COMMON: &[Rule] = rules! {
+    // Application code: stubs, which are children of ours.
     SYS_wait4 "waits for a stub to stop or to end";
-    SYS_kill "ends a stub";
+    SYS_kill "ends a stub" [Is(1, libc::SIGKILL as u32)];
     SYS_tgkill "takes a stub out of application code, interrupts a thread of ours";
-    SYS_sched_setaffinity "keeps a stub and its tracer on one CPU while they hand over often";
+    SYS_sched_setaffinity "keeps a stub and its tracer on one CPU while they hand over often; a thread of ours runs anywhere";
     SYS_sched_getaffinity "finds the CPUs there are";
 
     // Memory of applications and of our own.
@@ -53,24 +74,20 @@ pub(super) const RULES: &[Rule] = allow! {
     // Files that were given to us: donated by the gofer, standard files, sockets.
     SYS_read "standard files, event and signal descriptors, the random device";
     SYS_write "standard files, event descriptors, the debug log";
-    SYS_readv "standard files";
-    SYS_writev "standard files, the debug log";
     SYS_pread64 "donated files, the memory file";
     SYS_pwrite64 "donated files, the memory file";
     SYS_preadv2 "standard files without waiting";
-    SYS_pwritev2 "standard files without waiting";
     SYS_lseek "the offset of standard files; SEEK_HOLE and SEEK_DATA of donated ones";
-    SYS_fstat "attributes of standard files";
+    SYS_fstat "attributes of descriptors, where the C library has them so";
     SYS_statx "attributes of descriptors, by empty path" [Bits(2, libc::AT_EMPTY_PATH as u64, libc::AT_EMPTY_PATH as u64)];
-    SYS_newfstatat "attributes of descriptors, by empty path" [Bits(3, libc::AT_EMPTY_PATH as u64, libc::AT_EMPTY_PATH as u64)];
+    SYS_newfstatat "attributes of descriptors, by empty path, where it has them so" [Bits(3, libc::AT_EMPTY_PATH as u64, libc::AT_EMPTY_PATH as u64)];
     SYS_fsync "an application's fsync of a donated file";
     SYS_fdatasync "an application's fdatasync of a donated file";
     SYS_close "descriptors";
     SYS_fcntl "duplicates, status flags and seals"
         [Is(1, libc::F_DUPFD_CLOEXEC as u32)] [Is(1, libc::F_GETFD as u32)] [Is(1, libc::F_GETFL as u32)]
         [Is(1, libc::F_SETFL as u32)] [Is(1, libc::F_ADD_SEALS as u32)] [Is(1, libc::F_GET_SEALS as u32)];
-    SYS_ioctl "standard files that are terminals, and how much can be read; calls of the systrap platform's stubs"
-        [Is(1, host::notify::RECEIVE)] [Is(1, host::notify::SEND)] [Is(1, host::notify::SET_FLAGS)]
+    SYS_ioctl "standard files that are terminals, and how much can be read"
         [Is(1, libc::FIONREAD as u32)] [Is(1, libc::TCGETS as u32)] [Is(1, libc::TCSETS as u32)]
         [Is(1, libc::TCSETSW as u32)] [Is(1, libc::TCSETSF as u32)] [Is(1, libc::TIOCGWINSZ as u32)]
         [Is(1, libc::TIOCSWINSZ as u32)];
@@ -78,13 +95,10 @@ pub(super) const RULES: &[Rule] = allow! {
     // Waiting.
     SYS_futex "locks and sleeping threads";
     SYS_poll "standard files";
-    SYS_ppoll "standard files";
     SYS_epoll_create1 "readiness of standard files";
     SYS_epoll_ctl "readiness of standard files";
     SYS_epoll_wait "readiness of standard files";
-    SYS_epoll_pwait "readiness of standard files";
     SYS_eventfd2 "wakes a thread that polls";
-    SYS_nanosleep "pauses of our own";
     SYS_clock_nanosleep "pauses of our own";
     SYS_restart_syscall "continues a wait that a signal interrupted";
 
@@ -94,7 +108,6 @@ pub(super) const RULES: &[Rule] = allow! {
     SYS_sendto "requests to the gofer" [Bits(4, u64::MAX, 0)];
     SYS_recvfrom "replies of the gofer" [Bits(4, u64::MAX, 0)];
     SYS_accept4 "connections to the control socket";
-    SYS_shutdown "ends a connection";
 
     // Threads.
     SYS_clone "a thread for each task" [A_THREAD];
@@ -103,21 +116,18 @@ pub(super) const RULES: &[Rule] = allow! {
     SYS_sigaltstack "every thread";
     SYS_gettid "every thread";
     SYS_getpid "our own pid, for tgkill";
-    SYS_prctl "names of threads and mappings" [Is(0, libc::PR_SET_NAME as u32)] [Is(0, libc::PR_SET_VMA as u32)];
+    SYS_prctl "names of threads" [Is(0, libc::PR_SET_NAME as u32)];
     SYS_sched_yield "gives way to a stub";
     SYS_rt_sigprocmask "every thread";
-    SYS_rt_sigaction "faults on windows of files that became shorter";
+    SYS_rt_sigaction "faults on windows of files that became shorter; the C library takes two with its first thread"
+        [Is(0, libc::SIGBUS as u32)] [Is(0, libc::SIGSEGV as u32)] [Is(0, 32)] [Is(0, 33)];
     SYS_rt_sigreturn "returns from those";
     SYS_exit "a thread ends";
     SYS_exit_group "the sandbox ends";
 
     // Time, chance, accounting.
     SYS_clock_gettime "clocks that the vDSO does not serve, CPU time of threads";
-    SYS_clock_getres "the host's timer resolution";
-    SYS_gettimeofday "clocks where the vDSO has none";
     SYS_getrandom "random numbers";
-    SYS_getrusage "CPU time used";
-    SYS_getcpu "the CPU a thread is on";
 };
 
 /// A socket that never waits.
@@ -174,17 +184,18 @@ const SETTABLE: &[&[host::filter::Arg]] = options! {
 };
 
 /// What `--network=host` adds.
-pub(super) const HOST_NETWORK: &[&[Rule]] = &[HOST_CALLS, &[HOST_OPTIONS]];
+pub(crate) const HOST_NETWORK: &[&[Rule]] = &[HOST_CALLS, &[HOST_OPTIONS]];
 
 /// Sockets of AF_INET and AF_INET6. Who may bind to low ports or send raw packets is decided by
 /// the application's capabilities, in the kernel.
-const HOST_CALLS: &[Rule] = allow! {
+const HOST_CALLS: &[Rule] = rules! {
     SYS_socket "an application's Internet socket"
         [V4, STREAM, TCP] [V6, STREAM, TCP] [V4, DATAGRAM, UDP] [V6, DATAGRAM, UDP] [V4, DATAGRAM, ICMP]
         [V6, DATAGRAM, ICMPV6] [V4, RAW] [V6, RAW];
     SYS_bind "an application's bind";
     SYS_connect "an application's connect";
     SYS_listen "an application's listen";
+    SYS_shutdown "an application's shutdown";
     SYS_getsockname "an application's getsockname";
     SYS_getpeername "an application's getpeername";
     SYS_getsockopt "an application's getsockopt"

@@ -36,7 +36,7 @@ impl Scratch {
         std::thread::spawn(move || {
             let export = gofer::Export::new(root.into()).expect("a directory");
             let fds = gofer::FdDir::from_proc().expect("procfs");
-            gofer::serve(vec![gofer::Connection { socket: theirs.into(), export }], &fds).expect("served");
+            gofer::serve(vec![gofer::Connection { socket: theirs.into(), export }], fds, |_| Ok(())).expect("served");
         });
         GoferFs::connect(ours.into(), GoferOptions { dev: 7, exclusive }).expect("connected")
     }
