@@ -15,6 +15,7 @@ use super::perm::{Perm, READ, WRITE};
 use super::undo::SemUndo;
 use super::{IpcSpace, seconds};
 use crate::error::{Result, err};
+use crate::kernel::room;
 use crate::lock_order::IpcObject;
 use crate::task::{CurrentTask, Pid, Task};
 
@@ -92,6 +93,7 @@ impl IpcSpace {
             }
             let weight = count;
             let count = usize::try_from(count).map_err(|_| Errno::EINVAL)?;
+            room::take(count.saturating_mul(size_of::<Sem>()))?;
             let set = Arc::new(SemSet {
                 id,
                 count,

@@ -8,6 +8,7 @@ pub mod file_systems;
 mod load;
 mod oom;
 mod process;
+pub mod room;
 mod root;
 pub mod stubs;
 pub mod version;

@@ -2,7 +2,8 @@
 //!
 //! First touches of memory are faults of the host that the kernel never sees, so a thread watches: asleep while less is handed
 //! out than the lowest limit, and above that looking as often as memory could run out in the meantime. The host's cgroup has
-//! the same limit and counts our own memory too, so some is left for that; it is what holds if we come too late.
+//! the same limit and counts our own memory too, so some is left for that; it is what holds if we come too late. What our own
+//! memory takes beyond that is the containers' too: [`room`] keeps it from growing.
 //!
 //! Locks: `Containers` while the list is copied. The thread lives as long as the sandbox.
 
@@ -15,8 +16,8 @@ use abi::signal::Signal;
 use control::{ContainerStats, Failure};
 use sync::Parker;
 
-use super::Kernel;
 use super::container::Container;
+use super::{Kernel, room};
 use crate::task::ThreadGroup;
 
 /// The watching thread, once there is one.
@@ -40,6 +41,11 @@ const OWN_SHARE: u64 = 8;
 const OWN_MOST: u64 = 16 << 20;
 /// How fast memory can be filled, bytes in a millisecond.
 const FILL_RATE: u64 = 8 << 20;
+/// How fast our own memory can grow, bytes in a millisecond.
+const OWN_RATE: u64 = 1 << 20;
+/// The part of a limit that is kept free of our own memory, so that what runs can end.
+const OWN_RESERVE: u64 = 16;
+const RARELY: Duration = Duration::from_secs(1);
 const OFTEN: Duration = Duration::from_millis(1);
 const SELDOM: Duration = Duration::from_millis(50);
 /// How long a killed process may take to give back its memory before the next one is killed.
@@ -121,12 +127,15 @@ impl Kernel {
             let limits = containers.iter().map(|container| threshold(container.memory_limit()));
             let lowest = limits.min().unwrap_or(u64::MAX);
             alarm.set(lowest);
-            if self.memfile.reserved() <= lowest {
-                sleeper.0.park(None);
+            let own = self.look_at_own_memory(&containers);
+            // Only in a sandbox with one container is it known whose it is.
+            let excess = if containers.len() == 1 { own.excess } else { 0 };
+            if self.memfile.reserved() <= lowest.saturating_sub(excess) {
+                sleeper.0.park(own.pause.and_then(|pause| Instant::now().checked_add(pause)));
                 continue;
             }
             let left = containers.iter().filter(|container| container.memory_limit() != u64::MAX).map(|container| {
-                let limit = threshold(container.memory_limit());
+                let limit = threshold(container.memory_limit()).saturating_sub(excess);
                 let mut used = self.container_memory(container);
                 if used > limit {
                     // What is kept for reuse is nobody's.
@@ -140,8 +149,25 @@ impl Kernel {
             });
             let pause = Duration::from_millis(left.min().unwrap_or(u64::MAX) / FILL_RATE).clamp(OFTEN, SELDOM);
             sleeper.0.reset();
-            sleeper.0.park(Instant::now().checked_add(pause));
+            sleeper.0.park(Instant::now().checked_add(own.pause.map_or(pause, |own| own.min(pause))));
         }
+    }
+
+    /// Says how much the kernel may still keep for applications.
+    fn look_at_own_memory(&self, containers: &[Arc<Container>]) -> Own {
+        let limits = || containers.iter().map(|container| container.memory_limit());
+        let own = host::own_memory::anonymous().filter(|_| limits().all(|limit| limit != u64::MAX));
+        let Some(own) = own else {
+            room::set(None);
+            return Own { excess: 0, pause: None };
+        };
+        let sum = |sum: u64, more: u64| sum.saturating_add(more);
+        let all = limits().fold(0, sum);
+        let for_applications = limits().map(threshold).fold(0, sum);
+        let excess = own.saturating_sub(all - for_applications);
+        let left = for_applications.saturating_sub(excess).saturating_sub(self.memory_used());
+        room::set(Some(left.saturating_sub((for_applications / OWN_RESERVE).min(OWN_MOST))));
+        Own { excess, pause: Some(Duration::from_millis(left / OWN_RATE).clamp(OFTEN * 5, RARELY)) }
     }
 
     /// Kills the process of a container that has most, and waits until its memory is there again.
@@ -161,6 +187,15 @@ impl Kernel {
             sleeper.0.park(Instant::now().checked_add(OFTEN));
         }
     }
+}
+
+/// Our own memory, as it was seen last.
+#[derive(Clone, Copy, Debug)]
+struct Own {
+    /// What it takes more than is set aside for it.
+    excess: u64,
+    /// When to look again.
+    pause: Option<Duration>,
 }
 
 /// What applications may have of a limit.

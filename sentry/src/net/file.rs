@@ -38,6 +38,8 @@ impl SocketFile {
 
     /// Sends, and raises SIGPIPE where Linux does.
     pub fn send(&self, task: &CurrentTask, message: &mut SendMsg<'_, '_>) -> Result<usize> {
+        // What waits to be received is kept by us.
+        crate::kernel::room::check()?;
         let sent = self.socket.send(task, message);
         if matches!(&sent, Err(e) if e.is(Errno::EPIPE)) && !message.flags.contains(MsgFlags::MSG_NOSIGNAL) {
             task.raise_sigpipe();

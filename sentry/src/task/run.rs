@@ -16,6 +16,7 @@ use super::ptrace::Watch;
 use super::signal::Death;
 use super::{CurrentTask, vsyscall};
 use crate::error::SysResult;
+use crate::kernel::room;
 
 /// Calls that wake others with locks held, and then only let go of these: whom they wake wakes up afterwards.
 const ENDS_SOON: [u64; 9] =
@@ -149,6 +150,7 @@ impl CurrentTask {
         let kernel = self.task.kernel();
         let row = if args.compat { None } else { kernel.syscalls.get(args.nr).copied() };
         match row {
+            Some(_) if room::is_short() && room::takes(args.nr) => Err(Errno::ENOMEM.into()),
             Some(row) if kernel.strace => self.trace_call(&row, args),
             Some(row) => (row.handler)(self, args),
             None => {

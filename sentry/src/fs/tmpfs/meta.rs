@@ -118,6 +118,7 @@ impl Meta {
         if used - old.map_or(0, |old| name.len() + old.len()) + name.len() + value.len() > MAX_XATTRS {
             return err(Errno::ENOSPC);
         }
+        crate::kernel::room::take(name.len() + value.len())?;
         all.0.insert(name.into(), value.to_vec());
         self.ctime = now();
         Ok(())
