@@ -17,6 +17,8 @@ pub mod aio;
 pub mod error;
 pub mod fs;
 pub mod futex;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod io;
 pub mod ipc;
 pub mod kernel;

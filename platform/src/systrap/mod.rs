@@ -30,6 +30,8 @@ mod spin;
 mod text;
 mod thread;
 
+#[cfg(fuzzing)]
+pub mod fuzzing;
 #[cfg(test)]
 mod tests;
 

@@ -30,7 +30,8 @@ pub mod perm;
 pub mod setattr;
 mod super_block;
 pub mod sysctl;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
+#[cfg_attr(fuzzing, expect(dead_code, reason = "tests use all of it"))]
 pub(crate) mod testing;
 pub mod walk;
 pub mod write_access;

@@ -5,6 +5,8 @@
 //! Locks: `Socket` over a socket's name and queue, one at a time.
 
 mod diag;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod message;
 mod route;
 

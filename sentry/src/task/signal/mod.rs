@@ -15,7 +15,8 @@
 //! [`CurrentTask::return_to_user`]: crate::task::CurrentTask::return_to_user
 
 mod action;
-mod arch;
+#[cfg_attr(fuzzing, expect(unreachable_pub, reason = "for the fuzzer"))]
+pub(crate) mod arch;
 mod attention;
 mod charge;
 mod current;

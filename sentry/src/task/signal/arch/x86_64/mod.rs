@@ -3,6 +3,8 @@
 mod access;
 mod fpu;
 mod frame;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod restart;
 mod sigreturn;
 
