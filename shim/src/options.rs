@@ -180,4 +180,50 @@ mod tests {
         assert_eq!(named_file(b"").unwrap(), Named::Nothing);
         assert!(named_file(b"\x12\x7f").is_err());
     }
+
+    /// Options that containerd passes on from whoever asked, changed at random: an error, or options. `FUZZ_SECONDS` makes it
+    /// longer.
+    #[test]
+    fn changed_requests_are_errors_and_never_panics() {
+        let file = b"\x0a\x10io.containerd.x.v\x12\x04/etc\x1a\x20binary = 'x'\n[flags]\ndebug = 1\n";
+        let runc = b"\x08\x01\x10\x01\x1a\x04user\x3a\x03bin\x42\x05/root\x50\x01";
+        let seconds = std::env::var("FUZZ_SECONDS").ok().and_then(|text| text.parse().ok());
+        let deadline = seconds.map(|n| std::time::Instant::now() + std::time::Duration::from_secs(n));
+        let mut state = 0x2545_f491_4f6c_dd1d_u64;
+        let mut any = move |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            usize::try_from(state >> 8).unwrap_or(0) % below.max(1)
+        };
+        let mut runs = 0_u64;
+        while deadline.map_or(runs < 20_000, |deadline| std::time::Instant::now() < deadline) {
+            runs += 1;
+            let (name, text): (_, &[u8]) =
+                if runs % 2 == 0 { (RUNC_OPTIONS, runc) } else { (ANY_RUNTIME_OPTIONS, file) };
+            let mut value = text.to_vec();
+            for _ in 0..=any(5) {
+                let at = any(value.len());
+                match any(4) {
+                    0 => value[at] ^= 1 << any(8),
+                    1 => drop(value.drain(at..(at + any(9)).min(value.len()))),
+                    2 => value.insert(at, u8::try_from(any(256)).unwrap_or(0)),
+                    _ => value[at] = 0xff,
+                }
+                if value.is_empty() {
+                    break;
+                }
+            }
+            if let Ok(text) = std::str::from_utf8(&value) {
+                let _ = Options::parse(text);
+            }
+            let any = Any { type_url: format!("types/{name}"), value, ..Any::default() };
+            if let Ok(options) = Options::of_request(Some(&any)) {
+                let _ = options.arguments("ns");
+            }
+        }
+        if deadline.is_some() {
+            println!("{runs} requests");
+        }
+    }
 }

@@ -102,7 +102,8 @@ fn build(channel: &Channel) -> Result<Sandbox, Failure> {
     tracing::debug!("kernel made");
     // Only now: stubs of the ptrace platform must be traceable, and they are what we were when the zygote was cloned.
     host::process::forbid_dumps().map_err(|e| failure("cannot forbid dumps", &e))?;
-    filter::put_on(sandbox.platform, sandbox.debug, host_network).map_err(|e| failure("cannot put on the filter", &e))?;
+    filter::put_on(sandbox.platform, sandbox.debug, host_network)
+        .map_err(|e| failure("cannot put on the filter", &e))?;
     tracing::debug!("filter put on");
     let id = container.id.clone();
     engine.create(container, files)?;

@@ -160,4 +160,69 @@ mod tests {
         assert_eq!(plain(&std::io::Error::from_raw_os_error(2)), "no such file or directory");
         assert_eq!(plain(&std::io::Error::from_raw_os_error(5)), "I/O error");
     }
+
+    /// Bytes of the default configuration, changed at random: an error, or a plan. `FUZZ_SECONDS` makes it longer.
+    #[test]
+    fn changed_configurations_are_errors_and_never_panics() {
+        const WORDS: [&str; 14] = [
+            "null",
+            "-1",
+            "1e999",
+            "18446744073709551616",
+            "\"\"",
+            "\"\\u0000\"",
+            "\"../../../..\"",
+            "[[[[[[[[",
+            "{}",
+            "true",
+            "\"bind\"",
+            "\"/proc/self/fd/7\"",
+            "\"rbind\"",
+            "\"CAP_SYS_ADMIN\"",
+        ];
+        let seconds = std::env::var("FUZZ_SECONDS").ok().and_then(|text| text.parse().ok());
+        let deadline = seconds.map(|n| std::time::Instant::now() + std::time::Duration::from_secs(n));
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut any = move |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            usize::try_from(state >> 8).unwrap_or(0) % below.max(1)
+        };
+        let mut runs = 0_u64;
+        while deadline.map_or(runs < 3000, |deadline| std::time::Instant::now() < deadline) {
+            runs += 1;
+            let mut text = template::DEFAULT.as_bytes().to_vec();
+            for _ in 0..=any(6) {
+                let at = any(text.len());
+                let end = (at + any(40)).min(text.len());
+                match any(5) {
+                    0 => text[at] ^= 1 << any(8),
+                    1 => drop(text.drain(at..end)),
+                    2 => {
+                        let copy = text[at..end].to_vec();
+                        drop(text.splice(at..at, copy));
+                    }
+                    // What stands for a value is another value.
+                    3 => {
+                        let from = text[at..].iter().position(|byte| *byte == b':').map_or(at, |n| at + n + 1);
+                        let to = text[from..].iter().position(|byte| b",}]".contains(byte)).map_or(from, |n| from + n);
+                        drop(text.splice(from..to, WORDS[any(WORDS.len())].bytes()));
+                    }
+                    _ => drop(text.splice(at..at, WORDS[any(WORDS.len())].bytes())),
+                }
+                if text.is_empty() {
+                    break;
+                }
+            }
+            let Ok(spec) = parse(&text) else { continue };
+            if check(&spec).is_ok() {
+                let bundle = Bundle { path: "/tmp".into(), rootfs: "/tmp".into(), spec };
+                let _ = container::plan("id", &bundle, &overlay::OverlayMode::None, Vec::new(), false);
+            }
+        }
+        if deadline.is_some() {
+            println!("{runs} configurations");
+        }
+    }
 }

@@ -5,9 +5,10 @@
 #![expect(clippy::tests_outside_test_module, reason = "an integration test is one")]
 
 mod attack;
+mod document;
 mod escapes;
+mod faults;
 mod posture;
 mod rules;
 #[path = "../oci/support.rs"]
-#[expect(dead_code, unreachable_pub, reason = "shared with the tests of the command line, which use all of it")]
 mod support;
