@@ -12,7 +12,7 @@ mod kernel;
 pub(crate) mod logging;
 mod server;
 mod signals;
-mod witness;
+pub(crate) mod witness;
 
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;

@@ -40,9 +40,11 @@ fn host_calls(listing: &str) -> String {
         ("sandbox/systrap", "Sandbox, on systrap besides"),
         ("sandbox/ptrace", "Sandbox, on ptrace besides"),
         ("sandbox/host-network", "Sandbox, with `--network=host` besides"),
+        ("witness", "Witness, which the host kills first when memory is short"),
         ("gofer", "Gofer"),
     ] {
-        let rows: Vec<_> = tables[who].iter().filter(|row| who == "gofer" || !common.contains(row)).cloned().collect();
+        let rows: Vec<_> =
+            tables[who].iter().filter(|row| !who.starts_with("sandbox") || !common.contains(row)).cloned().collect();
         table(title, &rows);
     }
     text.trim_end().to_owned() + "\n"
