@@ -304,6 +304,22 @@ static void mounts(void *arg) {
             break;
 }
 
+/* Removes what is in a directory and begins so. */
+static void empty(const char *dir, const char *start) {
+    DIR *d = opendir(dir);
+    struct dirent *entry;
+    while (d && (entry = readdir(d))) {
+        char path[PATH_MAX];
+        if (strncmp(entry->d_name, start, strlen(start)) != 0 || entry->d_name[0] == '.')
+            continue;
+        snprintf(path, sizeof path, "%s/%s", dir, entry->d_name);
+        if (unlink(path) != 0)
+            rmdir(path);
+    }
+    if (d)
+        closedir(d);
+}
+
 int main(int argc, char **argv) {
     long time = 4000 * attack_rounds();
     struct {
@@ -349,8 +365,9 @@ int main(int argc, char **argv) {
         dprintf(1, "%s\n", all[i].name);
         in_child(all[i].body, all[i].arg, time);
         /* What is left of the last one makes room for the next. */
-        if (system("rm -rf /tmp/* /big 2>/dev/null; for i in $(ls / | grep 00000); do rm -f /$i; done") != 0)
-            continue;
+        unlink("/big");
+        empty("/tmp", "");
+        empty("/", "00000");
         for (int id = 0; id < 32768 * 4; id++) {
             struct shmid_ds ds;
             struct msqid_ds ms;
