@@ -489,3 +489,16 @@ TEST(a_thread_that_ends_takes_its_requests_along) {
     CHECK_EQ(write(fds[1], "a", 1), 1); /* Linux notices then */
     EXPECT(1, -ECANCELED);
 }
+
+TEST(rings_do_not_travel) {
+    SETUP(4, 0);
+    int sv[2];
+    char byte = 0, control[CMSG_SPACE(4)] = "";
+    struct iovec iov = {&byte, 1};
+    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET, header->cmsg_type = SCM_RIGHTS, header->cmsg_len = CMSG_LEN(4);
+    memcpy(CMSG_DATA(header), &ring.fd, 4);
+    CHECK_ERRNO(sendmsg(sv[0], &message, 0), EINVAL);
+}

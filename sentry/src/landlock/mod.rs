@@ -29,7 +29,7 @@ pub const ABI_VERSION: u32 = 3;
 /// How many rulesets one may put on.
 pub const MAX_LAYERS: u32 = 16;
 /// How many files and directories a ruleset may name.
-pub const MAX_RULES: usize = 1 << 16;
+pub const MAX_RULES: usize = 1 << 12;
 
 /// All rights that there are in this version.
 pub const ALL: Access = Access::all().difference(Access::LANDLOCK_ACCESS_FS_IOCTL_DEV);
@@ -46,7 +46,8 @@ type Rules = HashMap<usize, (Access, Arc<Dentry>)>;
 #[derive(Debug)]
 pub struct Ruleset {
     handled: Access,
-    rules: Mutex<Rules, Leaf>,
+    /// Shared with the domains made of it, until it gets another rule.
+    rules: Mutex<Arc<Rules>, Leaf>,
 }
 
 impl Ruleset {
@@ -85,7 +86,10 @@ impl Ruleset {
         if rules.len() >= MAX_RULES {
             return err(Errno::E2BIG);
         }
-        rules.entry(key(place.inode())).or_insert_with(|| (Access::empty(), Arc::clone(&place.dentry))).0 |= access;
+        Arc::make_mut(&mut rules)
+            .entry(key(place.inode()))
+            .or_insert_with(|| (Access::empty(), Arc::clone(&place.dentry)))
+            .0 |= access;
         Ok(())
     }
 }
@@ -102,7 +106,7 @@ pub struct Domain {
     below: Option<Arc<Domain>>,
     depth: u32,
     handled: Access,
-    rules: Rules,
+    rules: Arc<Rules>,
 }
 
 impl Domain {

@@ -8,6 +8,7 @@ use abi::socket::{
 };
 use abi::{Errno, UserAddr};
 use sentry::error::{Result, err};
+use sentry::fs::uring::Ring;
 use sentry::net::message::{Ancillary, PeerCred, Received};
 use sentry::net::unix::name::ucred_bytes;
 use sentry::task::CurrentTask;
@@ -60,7 +61,12 @@ fn take_files(task: &CurrentTask, data: &[u8], ancillary: &mut Ancillary) -> Res
         if ancillary.files.len() == SCM_MAX_FD {
             return err(Errno::EINVAL);
         }
-        ancillary.files.push(task, task.files().get_raw(fd)?)?;
+        let file = task.files().get_raw(fd)?;
+        // A ring that knows the socket it travels through would keep itself alive.
+        if Ring::of(&file).is_ok() {
+            return err(Errno::EINVAL);
+        }
+        ancillary.files.push(task, file)?;
     }
     Ok(())
 }

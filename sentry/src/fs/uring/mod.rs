@@ -216,6 +216,7 @@ impl Ring {
                 next.push(first);
             }
             let mut counted = Vec::new();
+            state.counted.retain(|(timeout, _)| !std::ptr::eq(timeout.as_ptr(), request));
             if !matches!(request.info.opcode, abi::iouring::IORING_OP_TIMEOUT | abi::iouring::IORING_OP_LINK_TIMEOUT) {
                 state.ended = state.ended.wrapping_add(1);
                 let ended = state.ended;
