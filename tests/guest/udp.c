@@ -286,3 +286,33 @@ TEST(raw_echo) {
     CHECK_EQ(reply->un.echo.id, 77);
     CHECK(memcmp(reply + 1, "payload", 8) == 0);
 }
+
+TEST(udplite_has_ports_of_its_own) {
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}, other = to;
+    socklen_t len = sizeof to;
+    char buf[16];
+    int value;
+    int a = socket(AF_INET, SOCK_DGRAM, IPPROTO_UDPLITE);
+    if (a == -1 && errno == EPROTONOSUPPORT)
+        check_skip("no UDP-Lite");
+    int b = CHECK_OK(socket(AF_INET, SOCK_DGRAM, IPPROTO_UDPLITE)), udp = CHECK_OK(socket(AF_INET, SOCK_DGRAM, 0));
+    CHECK_OK(bind(b, (struct sockaddr *)&to, len));
+    CHECK_OK(getsockname(b, (struct sockaddr *)&to, &len));
+    CHECK_OK(bind(udp, (struct sockaddr *)&to, len));
+    CHECK_EQ(sendto(a, "lite", 4, 0, (struct sockaddr *)&to, len), 4);
+    CHECK_EQ(recvfrom(b, buf, sizeof buf, 0, (struct sockaddr *)&other, &len), 4);
+    CHECK(other.sin_addr.s_addr == htonl(INADDR_LOOPBACK) && other.sin_port != to.sin_port);
+    CHECK_ERRNO(recv(udp, buf, sizeof buf, MSG_DONTWAIT), EAGAIN);
+    for (int name = 10; name <= 11; name++) { /* UDPLITE_SEND_CSCOV, UDPLITE_RECV_CSCOV */
+        const int asked[] = {0, 1, 8, 20, 70000}, kept[] = {0, 8, 8, 20, 65535};
+        for (int i = 0; i < 5; i++) {
+            len = sizeof value;
+            CHECK_OK(setsockopt(a, 136, name, &asked[i], sizeof asked[i]));
+            CHECK_OK(getsockopt(a, 136, name, &value, &len));
+            CHECK_EQ(value, kept[i]);
+        }
+    }
+    len = sizeof value;
+    CHECK_OK(getsockopt(a, SOL_SOCKET, SO_PROTOCOL, &value, &len));
+    CHECK_EQ(value, IPPROTO_UDPLITE);
+}

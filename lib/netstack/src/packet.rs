@@ -4,6 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// UDP.
 pub const UDP: u8 = 17;
+/// IPPROTO_UDPLITE.
+pub const UDPLITE: u8 = 136;
 /// TCP.
 pub const TCP: u8 = 6;
 /// ICMP.
@@ -158,6 +160,33 @@ pub fn parse_udp(bytes: &[u8]) -> Option<(u16, u16, &[u8])> {
     let word = |at: usize| u16::from_be_bytes([head[at], head[at + 1]]);
     let payload = bytes.get(8..usize::from(word(4)))?;
     Some((word(2), word(0), payload))
+}
+
+/// A UDP-Lite packet, whose checksum covers `covered` bytes, or all.
+#[must_use]
+pub fn udplite(from: (IpAddr, u16), to: (IpAddr, u16), payload: &[u8], covered: u16) -> Option<Vec<u8>> {
+    let len = u16::try_from(8 + payload.len()).ok()?;
+    let covered = if covered >= len { 0 } else { covered };
+    let mut bytes = from.1.to_be_bytes().to_vec();
+    bytes.extend(to.1.to_be_bytes());
+    bytes.extend(covered.to_be_bytes());
+    bytes.extend([0, 0]);
+    bytes.extend_from_slice(payload);
+    let summed = if covered == 0 { bytes.len() } else { covered.into() };
+    let sum = match checksum(pseudo_header(from.0, to.0, UDPLITE, bytes.len()), &bytes[..summed]) {
+        // Zero would mean that there is none.
+        0 => 0xffff,
+        sum => sum,
+    };
+    bytes[6..8].copy_from_slice(&sum.to_be_bytes());
+    Some(bytes)
+}
+
+/// What is in a UDP-Lite packet: ports, to and from, and the payload.
+#[must_use]
+pub fn parse_udplite(bytes: &[u8]) -> Option<(u16, u16, &[u8])> {
+    let (head, payload) = bytes.split_first_chunk::<8>()?;
+    Some((u16::from_be_bytes([head[2], head[3]]), u16::from_be_bytes([head[0], head[1]]), payload))
 }
 
 /// Sets the checksum of an ICMP message.

@@ -12,7 +12,7 @@ use abi::{Errno, PAGE_SIZE, UserAddr};
 use sentry::error::{Result, err};
 use sentry::task::CurrentTask;
 use sentry::user::UserPtr;
-use sentry::vfs::{Mount, MountFlags, Path, Propagation, UNIQUE_ID_OFFSET};
+use sentry::vfs::{Mount, MountFlags, Path, UNIQUE_ID_OFFSET};
 use zerocopy::{FromZeros, IntoBytes};
 
 /// The most numbers one listmount(2) gives.
@@ -166,13 +166,14 @@ fn describe(mount: &Arc<Mount>, root: &Path, mask: StatmountMask) -> Result<(Sta
         out.mnt_id_old = u32::try_from(mount.id()).unwrap_or(u32::MAX);
         out.mnt_parent_id_old = u32::try_from(parent.id()).unwrap_or(u32::MAX);
         out.mnt_attr = attributes(mount.flags()).bits();
-        let (kind, peers, master) = match mount.propagation() {
-            Propagation::Private => (Ms::MS_PRIVATE, 0, 0),
-            Propagation::Unbindable => (Ms::MS_UNBINDABLE, 0, 0),
-            Propagation::Shared(group) => (Ms::MS_SHARED, group, 0),
-            Propagation::Slave(group) => (Ms::MS_SLAVE, 0, group),
-        };
-        (out.mnt_propagation, out.mnt_peer_group, out.mnt_master) = (kind.bits(), peers.into(), master.into());
+        let (propagation, master) = (mount.propagation(), mount.master());
+        let mut kind = Ms::empty();
+        kind.set(Ms::MS_SHARED, propagation.peers.is_some());
+        kind.set(Ms::MS_SLAVE, master.is_some());
+        kind.set(Ms::MS_UNBINDABLE, propagation.unbindable);
+        kind.set(Ms::MS_PRIVATE, kind.is_empty());
+        out.mnt_propagation = kind.bits();
+        (out.mnt_peer_group, out.mnt_master) = (propagation.peers.unwrap_or(0).into(), master.unwrap_or(0).into());
     }
     if mask.contains(StatmountMask::STATMOUNT_PROPAGATE_FROM) {
         given |= StatmountMask::STATMOUNT_PROPAGATE_FROM;

@@ -25,7 +25,7 @@ pub use addr::Family;
 use std::sync::Arc;
 
 use abi::Errno;
-use abi::socket::{IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_IP, IPPROTO_TCP, IPPROTO_UDP};
+use abi::socket::{IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_IP, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE};
 
 use self::datagram::{DatagramSocket, Protocol};
 use self::stack::NetStack;
@@ -45,6 +45,7 @@ pub(super) fn create(task: &CurrentTask, family: Family, kind: Kind, protocol: i
     let protocol = match (kind, protocol) {
         (Kind::Stream, IPPROTO_IP | IPPROTO_TCP) => return Ok(TcpSocket::create(net, family)),
         (Kind::Datagram, IPPROTO_IP | IPPROTO_UDP) => Protocol::Udp,
+        (Kind::Datagram, IPPROTO_UDPLITE) => Protocol::UdpLite,
         (Kind::Datagram, number) if number == echo => Protocol::Ping,
         (Kind::Raw, IPPROTO_IP) => return err(Errno::EPROTONOSUPPORT),
         (Kind::Raw, _) => Protocol::Raw(number),

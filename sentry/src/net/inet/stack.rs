@@ -34,6 +34,8 @@ pub struct NetStack {
     pub tcp: PortTable<TcpSocket>,
     /// UDP ports.
     pub udp: PortTable<DatagramSocket>,
+    /// UDP-Lite's.
+    pub udplite: PortTable<DatagramSocket>,
     /// Identifiers of ping sockets.
     pub ping: PortTable<DatagramSocket>,
     /// Raw sockets.
@@ -132,6 +134,7 @@ impl NetStack {
             links: RwLock::new(Links::new(lo_up)),
             tcp: PortTable::default(),
             udp: PortTable::default(),
+            udplite: PortTable::default(),
             ping: PortTable::default(),
             raw: Members::default(),
             unix: Members::default(),
@@ -221,6 +224,7 @@ impl NetStack {
         if let Some(host) = self.host.get() {
             let number = match protocol {
                 Some(Protocol::Udp) => &[Some(IPPROTO_UDP)][..],
+                Some(Protocol::UdpLite) => &[],
                 Some(Protocol::Ping) => &[Some(IPPROTO_ICMP), Some(IPPROTO_ICMPV6)],
                 Some(Protocol::Raw(_)) | None => &[None],
             };
@@ -232,6 +236,7 @@ impl NetStack {
         }
         let sockets = match protocol {
             Some(Protocol::Udp) => self.udp.all(),
+            Some(Protocol::UdpLite) => self.udplite.all(),
             Some(Protocol::Ping) => self.ping.all(),
             Some(Protocol::Raw(_)) | None => self.raw.all(),
         };

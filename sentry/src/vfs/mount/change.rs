@@ -9,7 +9,8 @@ use abi::Errno;
 use abi::stat::FileType;
 
 use super::namespace::{Copies, attach, detach};
-use super::{Mount, MountFlags, MountNamespace, Propagation};
+use super::spread::{self, Spread};
+use super::{Mount, MountFlags, MountNamespace, Propagation, peers};
 use crate::error::{Result, err};
 use crate::vfs::{Dentry, Path};
 
@@ -25,13 +26,36 @@ pub(super) fn tree(root: &Arc<Mount>) -> Vec<Arc<Mount>> {
     list
 }
 
-/// A copy of the part of a tree that begins at `from`; without `whole` unbindable mounts are left out.
-pub(super) fn copy_tree(from: &Path, whole: bool) -> (Arc<Mount>, Copies) {
-    let copy_of = |mount: &Arc<Mount>, root: &Arc<Dentry>| {
-        let copy = Mount::new(Arc::clone(root), &mount.source, mount.flags());
-        copy.links.write().propagation = mount.propagation();
-        copy
+/// What copies are to shared originals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CopyAs {
+    /// Members of the same groups.
+    Peer,
+    /// Slaves.
+    Slave,
+    /// Slaves, and members of new groups.
+    SharedSlave,
+}
+
+/// A copy of one mount that begins at `root`.
+fn copy_of(mount: &Arc<Mount>, root: &Arc<Dentry>, how: CopyAs) -> Arc<Mount> {
+    let copy = Mount::new(Arc::clone(root), &mount.source, mount.flags());
+    let old = mount.propagation();
+    let propagation = match (how, old.peers) {
+        (CopyAs::Peer, _) | (CopyAs::Slave, None) => old,
+        (CopyAs::Slave, Some(_)) => Propagation { peers: None, master: old.peers, ..old },
+        (CopyAs::SharedSlave, _) => {
+            let master = old.peers.or(old.master);
+            Propagation { peers: Some(peers::new_group(master)), master, unbindable: false }
+        }
     };
+    peers::set(&copy, propagation);
+    copy
+}
+
+/// A copy of the part of a tree that begins at `from`; without `whole` unbindable mounts are left out.
+pub(super) fn copy_tree(from: &Path, whole: bool, how: CopyAs) -> (Arc<Mount>, Copies) {
+    let copy_of = |mount: &Arc<Mount>, root: &Arc<Dentry>| copy_of(mount, root, how);
     let root = copy_of(&from.mount, &from.dentry);
     let mut copies: Copies = HashMap::from([(from.mount.id, Arc::clone(&root))]);
     for mount in tree(&from.mount).into_iter().skip(1) {
@@ -39,7 +63,7 @@ pub(super) fn copy_tree(from: &Path, whole: bool) -> (Arc<Mount>, Copies) {
         // What is above the place that the copy begins at, or was left out, is not copied, nor what is on it.
         let Some(parent) = copies.get(&at.mount.id).cloned() else { continue };
         let below = at.mount.id != from.mount.id || from.dentry.is_ancestor_of(&at.dentry);
-        if !below || (!whole && mount.propagation() == Propagation::Unbindable) {
+        if !below || (!whole && mount.propagation().unbindable) {
             continue;
         }
         let copy = copy_of(&mount, &mount.root);
@@ -76,15 +100,13 @@ impl MountNamespace {
     pub fn bind(self: &Arc<Self>, from: &Path, at: Path, recursive: bool) -> Result<Arc<Mount>> {
         let _change = Self::lock_changes();
         self.check_ours(&from.mount)?;
-        if from.mount.propagation() == Propagation::Unbindable {
+        if from.mount.propagation().unbindable {
             return err(Errno::EINVAL);
         }
         let mount = if recursive {
-            copy_tree(from, false).0
+            copy_tree(from, false, CopyAs::Peer).0
         } else {
-            let copy = Mount::new(Arc::clone(&from.dentry), &from.mount.source, from.mount.flags());
-            copy.links.write().propagation = from.mount.propagation();
-            copy
+            copy_of(&from.mount, &from.dentry, CopyAs::Peer)
         };
         self.graft(&mount, at).inspect_err(|_| dissolve(&mount))?;
         Ok(mount)
@@ -99,7 +121,7 @@ impl MountNamespace {
         let Some(old) = from.mount.mountpoint() else { return err(Errno::EINVAL) };
         if !Arc::ptr_eq(&from.dentry, from.mount.root())
             || (from.kind() == FileType::Directory) != at.is_dir()
-            || matches!(old.mount.propagation(), Propagation::Shared(_))
+            || old.mount.propagation().peers.is_some()
         {
             return err(Errno::EINVAL);
         }
@@ -109,9 +131,15 @@ impl MountNamespace {
         if at.dentry.is_unlinked() || !at.dentry.inode().mountable() {
             return err(Errno::ENOENT);
         }
+        let unbindable = |mount: &Arc<Mount>| mount.propagation().unbindable;
+        if at.mount.propagation().peers.is_some() && tree(&from.mount).iter().any(unbindable) {
+            return err(Errno::EINVAL);
+        }
+        let spread = Spread::plan(&from.mount, &at)?;
         detach(&from.mount);
         attach(&from.mount, Path { dentry: at.dentry.pin(), mount: at.mount });
         self.note_change();
+        spread.carry_out();
         Ok(())
     }
 
@@ -129,7 +157,12 @@ impl MountNamespace {
                 return err(Errno::EBUSY);
             }
         }
+        let elsewhere = spread::unmounted_with(&tree(mount));
+        if !lazy && elsewhere.iter().any(spread::is_used) {
+            return err(Errno::EBUSY);
+        }
         dissolve(mount);
+        elsewhere.iter().rev().for_each(spread::take_off);
         self.note_change();
         drop(change);
         Ok(())
@@ -150,7 +183,7 @@ impl MountNamespace {
         if Arc::ptr_eq(new_mount, root_mount) || Arc::ptr_eq(&put_old.mount, root_mount) {
             return err(Errno::EBUSY);
         }
-        let shared = |mount: &Arc<Mount>| matches!(mount.propagation(), Propagation::Shared(_));
+        let shared = |mount: &Arc<Mount>| mount.propagation().peers.is_some();
         let parent_of = |mount: &Arc<Mount>| mount.mountpoint().map(|at| at.mount);
         if shared(&put_old.mount)
             || parent_of(new_mount).is_some_and(|m| shared(&m))
@@ -187,15 +220,20 @@ impl MountNamespace {
         self.check_ours(mount)?;
         let list = if recursive { tree(mount) } else { vec![Arc::clone(mount)] };
         for mount in list {
-            let mut links = mount.links.write();
-            links.propagation = match (to, links.propagation) {
-                (PropagationChange::Private, _) => Propagation::Private,
-                (PropagationChange::Unbindable, _) => Propagation::Unbindable,
-                (PropagationChange::Shared, same @ Propagation::Shared(_)) => same,
-                (PropagationChange::Shared, _) => Propagation::Shared(next_group()),
-                (PropagationChange::Slave, Propagation::Shared(group)) => Propagation::Slave(group),
-                (PropagationChange::Slave, same) => same,
+            let old = mount.propagation();
+            let new = match (to, old.peers) {
+                (PropagationChange::Private, _) => Propagation::default(),
+                (PropagationChange::Unbindable, _) => Propagation { unbindable: true, ..Propagation::default() },
+                (PropagationChange::Shared, Some(_)) | (PropagationChange::Slave, None) => continue,
+                (PropagationChange::Shared, None) => {
+                    Propagation { peers: Some(peers::new_group(old.master)), unbindable: false, ..old }
+                }
+                (PropagationChange::Slave, Some(group)) => {
+                    let alone = peers::peers_of(group).iter().all(|peer| peer.id == mount.id);
+                    Propagation { peers: None, master: if alone { old.master } else { Some(group) }, ..old }
+                }
             };
+            peers::set(&mount, new);
         }
         Ok(())
     }
@@ -209,12 +247,17 @@ impl MountNamespace {
         if at.is_dir() != mount.root.is_dir() {
             return err(Errno::ENOTDIR);
         }
+        if !Mount::room_for(0) {
+            return err(Errno::ENOSPC);
+        }
+        let spread = Spread::plan(mount, &at)?;
         let at = Path { dentry: at.dentry.pin(), mount: at.mount };
         for below in tree(mount) {
             below.links.write().namespace = Arc::downgrade(self);
         }
         attach(mount, at);
         self.note_change();
+        spread.carry_out();
         Ok(())
     }
 
@@ -238,12 +281,6 @@ pub enum PropagationChange {
     Shared,
     /// MS_SLAVE
     Slave,
-}
-
-fn next_group() -> u32 {
-    use std::sync::atomic::{AtomicU32, Ordering};
-    static NEXT: AtomicU32 = AtomicU32::new(1);
-    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// Whether `mount` is `above` or mounted below it.

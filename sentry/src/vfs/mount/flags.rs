@@ -47,16 +47,13 @@ impl MountFlags {
     }
 }
 
-/// How mounts and unmounts below a mount spread (mount_namespaces(7)). Kept and shown; only private is acted upon.
+/// How mounts and unmounts below a mount spread (mount_namespaces(7)). Without any of it, it is private.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Propagation {
-    /// They do not.
-    #[default]
-    Private,
-    /// They do not, and it cannot be bind-mounted.
-    Unbindable,
-    /// To and from the members of this peer group.
-    Shared(u32),
-    /// From this peer group, not to it.
-    Slave(u32),
+pub struct Propagation {
+    /// To and from the members of this peer group: shared.
+    pub peers: Option<u32>,
+    /// From this peer group, not to it: a slave.
+    pub master: Option<u32>,
+    /// It cannot be bind-mounted.
+    pub unbindable: bool,
 }

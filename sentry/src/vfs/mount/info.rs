@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use abi::stat::{major, minor};
 
-use super::{Mount, MountNamespace, Propagation};
+use super::{Mount, MountNamespace};
 use crate::vfs::Path;
 
 impl MountNamespace {
@@ -23,11 +23,15 @@ impl MountNamespace {
             escape(&mut text, &place);
             text.push(b' ');
             text.extend_from_slice(mount.flags().words().as_bytes());
-            match mount.propagation() {
-                Propagation::Private => {}
-                Propagation::Unbindable => text.extend_from_slice(b" unbindable"),
-                Propagation::Shared(group) => text.extend_from_slice(format!(" shared:{group}").as_bytes()),
-                Propagation::Slave(group) => text.extend_from_slice(format!(" master:{group}").as_bytes()),
+            let propagation = mount.propagation();
+            if let Some(group) = propagation.peers {
+                text.extend_from_slice(format!(" shared:{group}").as_bytes());
+            }
+            if let Some(group) = mount.master() {
+                text.extend_from_slice(format!(" master:{group}").as_bytes());
+            }
+            if propagation.unbindable {
+                text.extend_from_slice(b" unbindable");
             }
             text.extend_from_slice(b" - ");
             text.extend_from_slice(mount.fs().name().as_bytes());

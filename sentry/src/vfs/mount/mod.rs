@@ -1,12 +1,14 @@
 //! Mounts: [`Mount`] is one file system attached to one place of one [`MountNamespace`].
 //!
-//! Mounts form a tree of strong references both ways, cut by unmounting. Changes of a tree (`change`) happen under the
-//! `Mounts` lock that all namespaces share; walking takes a mount's `MountLinks` lock only where something is mounted.
+//! Mounts form a tree of strong references both ways, cut by unmounting. Changes of a tree (`change`) and what they do elsewhere
+//! (`spread`, among `peers`) happen under the `Mounts` lock that all namespaces share; walking takes a mount's `MountLinks` lock only where something is mounted.
 
 mod change;
 mod flags;
 mod info;
 mod namespace;
+mod peers;
+mod spread;
 mod stat;
 
 pub use change::PropagationChange;
@@ -15,7 +17,7 @@ pub use namespace::MountNamespace;
 pub use stat::UNIQUE_ID_OFFSET;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use sync::RwLock;
@@ -46,6 +48,10 @@ struct Links {
     propagation: Propagation,
 }
 
+/// Mounts there are, and may be (/proc/sys/fs/mount-max).
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+const MAX_MOUNTS: usize = 100_000;
+
 /// mountinfo's ids; they are never used again.
 static NEXT_ID: AtomicU64 = AtomicU64::new(20);
 
@@ -54,6 +60,7 @@ impl Mount {
     #[must_use]
     pub fn new(root: Arc<Dentry>, source: &[u8], flags: MountFlags) -> Arc<Self> {
         root.sb().mounts.fetch_add(1, Ordering::Relaxed);
+        COUNT.fetch_add(1, Ordering::Relaxed);
         Arc::new(Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             root,
@@ -61,6 +68,11 @@ impl Mount {
             flags: AtomicU32::new(flags.bits()),
             links: RwLock::new(Links::default()),
         })
+    }
+
+    /// Whether there may be so many more.
+    fn room_for(more: usize) -> bool {
+        COUNT.load(Ordering::Relaxed).saturating_add(more) <= MAX_MOUNTS
     }
 
     /// Its number, as in mountinfo and statx(2).
@@ -122,6 +134,12 @@ impl Mount {
         self.links.read().propagation
     }
 
+    /// The peer group it hears of, if that has members.
+    #[must_use]
+    pub fn master(&self) -> Option<u32> {
+        peers::living(self.propagation().master)
+    }
+
     /// What is mounted on `dentry` of this mount.
     #[must_use]
     pub fn child_at(&self, dentry: &Arc<Dentry>) -> Option<Arc<Self>> {
@@ -140,6 +158,7 @@ impl Mount {
 impl Drop for Mount {
     /// With the last mount of a file system its cache of names goes, which holds itself together by cycles.
     fn drop(&mut self) {
+        COUNT.fetch_sub(1, Ordering::Relaxed);
         if self.root.sb().mounts.fetch_sub(1, Ordering::AcqRel) == 1 {
             let mut top = Arc::clone(&self.root);
             while let Some(parent) = top.parent() {

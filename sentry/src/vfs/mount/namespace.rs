@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use sync::{Mutex, MutexGuard, WaitQueue};
 
+use super::change::CopyAs;
 use super::{Mount, key};
 use crate::lock_order::Mounts;
 use crate::task::creds::UserNamespace;
@@ -90,7 +91,9 @@ impl MountNamespace {
     #[must_use]
     pub fn copy(&self, owner: Arc<UserNamespace>, places: &mut [Path]) -> Arc<Self> {
         let _change = Self::lock_changes();
-        let (root, map) = super::change::copy_tree(&Path::root_of(&self.root_mount()), true);
+        // In the hands of less privileged users it hears of what happens here, but does not tell.
+        let how = if Arc::ptr_eq(&owner, &self.owner) { CopyAs::Peer } else { CopyAs::Slave };
+        let (root, map) = super::change::copy_tree(&Path::root_of(&self.root_mount()), true, how);
         for place in places {
             if let Some(mount) = map.get(&place.mount.id) {
                 place.mount = Arc::clone(mount);

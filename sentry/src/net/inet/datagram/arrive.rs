@@ -9,7 +9,7 @@ use netstack::packet::{self, Packet};
 
 use super::inbox::QueuedError;
 use super::send::{Outgoing, make_packet};
-use super::{Protocol, bind_is_many, icmp};
+use super::{bind_is_many, icmp};
 use crate::net::inet::gate;
 use crate::net::inet::stack::{Counters, NetStack};
 
@@ -27,6 +27,14 @@ pub(in crate::net::inet) fn arrive(net: &Arc<NetStack>, packet: &Packet<'_>) {
     if packet.protocol == packet::UDP {
         if let Some((to, from, payload)) = packet::parse_udp(packet.payload) {
             udp(net, packet, &out(from, to), payload);
+        }
+        return;
+    }
+    if packet.protocol == packet::UDPLITE {
+        if let Some((to, from, payload)) = packet::parse_udplite(packet.payload)
+            && let Some(receiver) = net.udplite.receiver(out(from, to).to, out(from, to).from, device)
+        {
+            receiver.deliver(make_packet(&out(from, to), payload.to_vec()));
         }
         return;
     }
@@ -128,7 +136,7 @@ fn report(net: &NetStack, packet: &Packet<'_>, (kind, code): (u8, u8), errno: Er
     }
     let connected = socket.state.lock().remote == Some(peer);
     // Only a refusal is certain; the rest may pass.
-    if socket.protocol == Protocol::Udp && (queues || (connected && errno == Errno::ECONNREFUSED)) {
+    if socket.protocol.has_ports() && (queues || (connected && errno == Errno::ECONNREFUSED)) {
         socket.set_error(errno);
     }
 }

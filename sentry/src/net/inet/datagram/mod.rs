@@ -15,14 +15,16 @@ pub(super) use arrive::{answer, arrive};
 
 use std::any::Any;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU16, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use abi::Errno;
 use abi::capability::Cap;
 use abi::ioctl::TIOCOUTQ;
 use abi::poll::{POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDHUP, POLLRDNORM, POLLWRNORM};
-use abi::socket::{AF_UNSPEC, IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_UDP, MsgFlags, SO_SELECT_ERR_QUEUE};
+use abi::socket::{
+    AF_UNSPEC, IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_UDP, IPPROTO_UDPLITE, MsgFlags, SO_SELECT_ERR_QUEUE,
+};
 use sync::{Mutex, WaitQueue};
 
 use self::inbox::Inbox;
@@ -46,6 +48,8 @@ use crate::user::UserPtr;
 pub enum Protocol {
     /// SOCK_DGRAM.
     Udp,
+    /// SOCK_DGRAM with IPPROTO_UDPLITE, udplite(7).
+    UdpLite,
     /// SOCK_DGRAM with IPPROTO_ICMP: echo requests only.
     Ping,
     /// SOCK_RAW with this protocol number.
@@ -71,6 +75,8 @@ pub struct DatagramSocket {
     icmp_filter: Mutex<[u32; 8], lock_order::Leaf>,
     /// UDP_SEGMENT.
     segment: AtomicU32,
+    /// UDPLITE_SEND_CSCOV and UDPLITE_RECV_CSCOV.
+    coverage: [AtomicU16; 2],
     inbox: Mutex<Inbox, lock_order::SocketQueue>,
     state: Mutex<State, lock_order::Socket>,
 }
@@ -88,6 +94,13 @@ struct State {
     shut: Shutdown,
     /// What MSG_MORE and UDP_CORK have collected.
     corked: Option<(SocketAddr, Vec<u8>)>,
+}
+
+impl Protocol {
+    /// Whether it has ports that programs choose.
+    fn has_ports(self) -> bool {
+        matches!(self, Self::Udp | Self::UdpLite)
+    }
 }
 
 impl DatagramSocket {
@@ -118,6 +131,7 @@ impl DatagramSocket {
             peek_offset: AtomicI32::new(-1),
             icmp_filter: Mutex::default(),
             segment: AtomicU32::new(0),
+            coverage: [AtomicU16::new(0), AtomicU16::new(0)],
             inbox: Mutex::default(),
             state: Mutex::new(State {
                 lease: None,
@@ -139,6 +153,7 @@ impl DatagramSocket {
     fn table(&self) -> Option<Table<Self>> {
         match self.protocol {
             Protocol::Udp => Some(|net| &net.udp),
+            Protocol::UdpLite => Some(|net| &net.udplite),
             Protocol::Ping => Some(|net| &net.ping),
             Protocol::Raw(_) => None,
         }
@@ -238,6 +253,7 @@ impl Socket for DatagramSocket {
     fn protocol(&self) -> i32 {
         match (self.protocol, self.family) {
             (Protocol::Udp, _) => IPPROTO_UDP,
+            (Protocol::UdpLite, _) => IPPROTO_UDPLITE,
             (Protocol::Ping, Family::V4) => IPPROTO_ICMP,
             (Protocol::Ping, Family::V6) => IPPROTO_ICMPV6,
             (Protocol::Raw(number), _) => number.into(),

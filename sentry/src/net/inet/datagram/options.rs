@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use abi::Errno;
 use abi::socket::{
     ICMP_FILTER, IPPROTO_ICMPV6, IPV6_CHECKSUM, SO_ERROR, SO_PEEK_OFF, SOL_ICMPV6, SOL_IP, SOL_IPV6, SOL_RAW,
-    SOL_SOCKET, SOL_UDP, UDP_CORK, UDP_GRO, UDP_SEGMENT,
+    SOL_SOCKET, SOL_UDP, SOL_UDPLITE, UDP_CORK, UDP_GRO, UDP_SEGMENT, UDPLITE_RECV_CSCOV, UDPLITE_SEND_CSCOV,
 };
 
 use super::{DatagramSocket, Family, Protocol, send};
@@ -54,13 +54,16 @@ pub(super) fn get(socket: &DatagramSocket, task: &CurrentTask, level: i32, name:
         (SOL_UDP, UDP_CORK, Protocol::Udp) => int(socket.is_corked().into()),
         (SOL_UDP, UDP_SEGMENT, Protocol::Udp) => int(i32::try_from(socket.segment_size()).unwrap_or(0)),
         (SOL_UDP, UDP_GRO, Protocol::Udp) => int((socket.segment.load(Ordering::Relaxed) & COALESCES != 0).into()),
+        (SOL_UDP | SOL_UDPLITE, UDPLITE_SEND_CSCOV | UDPLITE_RECV_CSCOV, Protocol::UdpLite) => {
+            int(socket.coverage[usize::from(name == UDPLITE_RECV_CSCOV)].load(Ordering::Relaxed).into())
+        }
         (SOL_RAW, ICMP_FILTER, Protocol::Raw(_)) if socket.family == Family::V4 => {
             Ok(socket.icmp_filter.lock()[0].to_ne_bytes().to_vec())
         }
         (SOL_ICMPV6, ICMP_FILTER, Protocol::Raw(_)) => {
             Ok(socket.icmp_filter.lock().iter().flat_map(|word| word.to_ne_bytes()).collect())
         }
-        (SOL_UDP | SOL_RAW | SOL_ICMPV6, ..) => err(Errno::ENOPROTOOPT),
+        (SOL_UDP | SOL_UDPLITE | SOL_RAW | SOL_ICMPV6, ..) => err(Errno::ENOPROTOOPT),
         _ => err(Errno::EOPNOTSUPP),
     }
 }
@@ -90,6 +93,14 @@ pub(super) fn set(socket: &DatagramSocket, task: &CurrentTask, level: i32, name:
             let size = u32::try_from(int()?).ok().filter(|size| *size <= 65535).ok_or(Errno::EINVAL)?;
             let flags = socket.segment.load(Ordering::Relaxed) & (CORKED | COALESCES);
             socket.segment.store(flags | size, Ordering::Relaxed);
+        }
+        (SOL_UDP | SOL_UDPLITE, UDPLITE_SEND_CSCOV | UDPLITE_RECV_CSCOV, Protocol::UdpLite) => {
+            // Less than the header cannot be covered, except for all.
+            let covered = match int()? {
+                0 => 0,
+                bytes => u16::try_from(bytes.max(8)).unwrap_or(u16::MAX),
+            };
+            socket.coverage[usize::from(name == UDPLITE_RECV_CSCOV)].store(covered, Ordering::Relaxed);
         }
         (SOL_RAW, ICMP_FILTER, Protocol::Raw(_)) if socket.family == Family::V4 => {
             socket.icmp_filter.lock()[0] = int()?.cast_unsigned();

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use abi::Errno;
@@ -44,7 +45,7 @@ pub(super) fn send(socket: &DatagramSocket, task: &CurrentTask, message: &mut Se
         return err(Errno::EOPNOTSUPP);
     }
     let len = message.src.remaining();
-    if len > if socket.protocol == Protocol::Udp { MAX_UDP } else { MAX_PACKET } {
+    if len > if socket.protocol.has_ports() { MAX_UDP } else { MAX_PACKET } {
         return err(Errno::EMSGSIZE);
     }
     let steering = control::steering(&message.ancillary.control)?;
@@ -53,7 +54,7 @@ pub(super) fn send(socket: &DatagramSocket, task: &CurrentTask, message: &mut Se
     let to = match message.to {
         Some(bytes) => {
             let to = addr::parse_datagram_peer(socket.family, socket.ip.v6_only(), bytes)?;
-            if to.port() == 0 && socket.protocol == Protocol::Udp {
+            if to.port() == 0 && socket.protocol.has_ports() {
                 return err(Errno::EINVAL);
             }
             addr::plain(super::super::tcp::named(to))
@@ -177,6 +178,7 @@ fn transmit(socket: &DatagramSocket, out: &Outgoing, way: Way, bytes: Vec<u8>) -
     socket.net.count_loopback(bytes.len() + 28);
     match socket.protocol {
         Protocol::Udp => udp(socket, out, bytes, many),
+        Protocol::UdpLite => lite(socket, out, bytes, many),
         Protocol::Ping => icmp::ping(socket, out, bytes),
         Protocol::Raw(number) => {
             let included = socket.ip.v4(IP_HDRINCL) != 0 && out.to.is_ipv4();
@@ -194,6 +196,11 @@ fn send_outside(socket: &DatagramSocket, out: &Outgoing, bytes: &[u8]) -> Result
         Protocol::Udp => {
             Counters::count(&socket.net.counters.udp_out);
             gate::build_udp(out.from, out.to, out.ttl, out.tos, bytes)
+        }
+        Protocol::UdpLite => {
+            let (from, to) = ((from, out.from.port()), (to, out.to.port()));
+            packet::udplite(from, to, bytes, socket.coverage[0].load(Ordering::Relaxed))
+                .and_then(|inner| gate::build(from.0, to.0, packet::UDPLITE, out.ttl, out.tos, &inner))
         }
         Protocol::Raw(_) if included => Some(bytes.to_vec()),
         Protocol::Raw(number) => {
@@ -248,6 +255,25 @@ fn udp(socket: &DatagramSocket, out: &Outgoing, bytes: Vec<u8>, many: bool) -> R
         None => {
             Counters::count(&net.counters.udp_no_port);
             unreachable(socket, out, &packet.bytes);
+        }
+    }
+    Ok(())
+}
+
+/// As [`udp`], among other sockets and uncounted.
+fn lite(socket: &DatagramSocket, out: &Outgoing, bytes: Vec<u8>, many: bool) -> Result<()> {
+    let packet = make_packet(out, bytes);
+    if many {
+        let group = out.to.ip();
+        for receiver in socket.net.udplite.receivers(out.to, out.from, out.device) {
+            if !group.is_multicast() || receiver.ip.hears_group(group, out.device) {
+                receiver.deliver(packet.clone());
+            }
+        }
+    } else {
+        match socket.net.udplite.receiver(out.to, out.from, out.device) {
+            Some(receiver) => receiver.deliver(packet),
+            None => unreachable(socket, out, &packet.bytes),
         }
     }
     Ok(())
