@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use ninep::message::{Message, Rattach, Rversion, Tattach, Tversion};
 use ninep::transport::encode;
-use ninep::{Dialect, Fid, Qid, Str, Tag};
+use ninep::{Dialect, Fid, Qid, QidKind, Str, Tag};
 
 /// An empty directory for one run, with a few files; what earlier runs left is gone.
 #[must_use]
@@ -30,7 +30,7 @@ pub fn versions(extended: bool) -> Vec<u8> {
 #[must_use]
 pub fn answers(dialect: Dialect) -> Vec<u8> {
     let mut bytes = frame(&Rversion { msize: 65536, version: Str(dialect.version().as_bytes()) });
-    bytes.extend(frame(&Rattach { qid: Qid::default() }));
+    bytes.extend(frame(&Rattach { qid: Qid { kind: QidKind::DIR, version: 0, path: 1 } }));
     bytes
 }
 

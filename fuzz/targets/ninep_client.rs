@@ -39,7 +39,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     for step in 0..4 {
         let _ = match (first >> 1).wrapping_add(step) % 8 {
             0 => client.lookup(&root, name).map(drop),
-            1 => client.list(&root).map(drop),
+            1 => client.list(&root, ninep::client::Stats::OfFew).map(drop),
             2 => client.open(&root, OpenFlags::READ_WRITE).map(drop),
             3 => client.create(&root, name, 0o644, owner).map(drop),
             4 => client.readlink(&root).map(drop),

@@ -43,7 +43,7 @@ pub fn netlink(bytes: &[u8]) {
 
 /// The frame that rt_sigreturn(2) reads.
 pub fn sigframe(bytes: &[u8]) {
-    crate::task::signal::arch::fuzzing::run(bytes);
+    crate::task::signal::fuzzing::run(bytes);
 }
 
 /// Operations on names in a small tree: an operation and one or two paths a line.

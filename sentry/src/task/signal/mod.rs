@@ -15,8 +15,9 @@
 //! [`CurrentTask::return_to_user`]: crate::task::CurrentTask::return_to_user
 
 mod action;
-#[cfg_attr(fuzzing, expect(unreachable_pub, reason = "for the fuzzer"))]
-pub(crate) mod arch;
+mod arch;
+#[cfg(fuzzing)]
+pub(crate) use arch::fuzzing;
 mod attention;
 mod charge;
 mod current;
