@@ -200,7 +200,7 @@ mod tests {
         while deadline.map_or(runs < 20_000, |deadline| std::time::Instant::now() < deadline) {
             runs += 1;
             let (name, text): (_, &[u8]) =
-                if runs % 2 == 0 { (RUNC_OPTIONS, runc) } else { (ANY_RUNTIME_OPTIONS, file) };
+                if runs.is_multiple_of(2) { (RUNC_OPTIONS, runc) } else { (ANY_RUNTIME_OPTIONS, file) };
             let mut value = text.to_vec();
             for _ in 0..=any(5) {
                 let at = any(value.len());
