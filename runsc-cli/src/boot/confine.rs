@@ -32,12 +32,6 @@ pub(super) fn shut_in(host_network: bool) -> Result<()> {
     Ok(())
 }
 
-/// No way to gain privileges, and no capabilities.
-pub(super) fn give_up_rights() -> Result<()> {
-    prctl::set_no_new_privs().context("no_new_privs")?;
-    drop_capabilities(&HashSet::new()).context("capabilities")
-}
-
 /// In a user namespace of our own CAP_SYS_PTRACE holds for our stubs only, and Yama's strictest setting asks for it.
 ///
 /// For the host's network there is none, because capabilities over a network hold in the user namespace it belongs to.

@@ -18,11 +18,9 @@ use sentry::syscall::SyscallTable;
 use sentry::time::Clocks;
 
 use super::engine::Engine;
-use super::witness::Witness;
 
 /// Makes the platform and the kernel. Called on the first thread, before there are others.
-/// The witness is told before a process of that container is killed for want of memory.
-pub(super) fn boot(sandbox: &SandboxSpec, id: &str, witness: Option<Witness>) -> Result<Arc<dyn Engine>, Failure> {
+pub(super) fn boot(sandbox: &SandboxSpec) -> Result<Arc<dyn Engine>, Failure> {
     // First: its zygote is forked while there is one thread.
     let platform = make_platform(sandbox.platform)?;
     let failed = |what: &str, error: &dyn std::fmt::Display| Failure::other(format!("cannot make {what}: {error}"));
@@ -43,15 +41,6 @@ pub(super) fn boot(sandbox: &SandboxSpec, id: &str, witness: Option<Witness>) ->
     if sandbox.network == NetworkKind::Host {
         // Before the filter: it asks the host's kernel over a socket of its own.
         sentry::net::inet::host::attach(&kernel)?;
-    }
-    if let Some(witness) = witness {
-        // Its own cgroup is the first container's: of others of a pod it cannot tell.
-        let id = id.to_owned();
-        kernel.before_oom_kill(move |container| {
-            if container == id {
-                witness.tell();
-            }
-        });
     }
     Ok(Arc::new(Sentry(kernel)))
 }

@@ -12,7 +12,6 @@ mod kernel;
 pub(crate) mod logging;
 mod server;
 mod signals;
-pub(crate) mod witness;
 
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
@@ -25,7 +24,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::channel::Channel;
 use engine::Engine;
-use witness::Witness;
 
 /// Its zeroth argument.
 pub(crate) const PROCESS_NAME: &str = "runsc-rs-boot";
@@ -85,7 +83,6 @@ fn build(channel: &Channel) -> Result<Sandbox, Failure> {
     let LaunchSpec { sandbox, container } = launch;
     logging::start(sandbox.log.then_some(sandbox.debug));
     tracing::debug!(id = container.id, "sandbox starts");
-    let witness = container.limits.memory.and_then(|_| witness());
     // Without it the host's cgroup alone holds what the kernel keeps for applications.
     if let Err(error) = host::own_memory::open() {
         tracing::warn!(%error, "cannot measure our own memory");
@@ -98,7 +95,7 @@ fn build(channel: &Channel) -> Result<Sandbox, Failure> {
     let signals = signals::Signals::block().map_err(|e| failure("cannot receive signals", &e))?;
     let control = files.take(sandbox.control).map_err(wire_failure)?;
     tracing::debug!("shut in");
-    let engine = kernel::boot(&sandbox, &container.id, witness)?;
+    let engine = kernel::boot(&sandbox)?;
     tracing::debug!("kernel made");
     // Only now: stubs of the ptrace platform must be traceable, and they are what we were when the zygote was cloned.
     host::process::forbid_dumps().map_err(|e| failure("cannot forbid dumps", &e))?;
@@ -124,12 +121,6 @@ fn build(channel: &Channel) -> Result<Sandbox, Failure> {
         channel.send(&Reply::Done, &[]).map_err(wire_failure)?;
     }
     Ok(Sandbox { engine, waiters, id })
-}
-
-/// Who has the host see that memory is short. Without it the kill inside happens all the same.
-fn witness() -> Option<Witness> {
-    let witness = Witness::fork();
-    witness.inspect_err(|error| tracing::warn!(%error, "engines will not hear of want of memory")).ok()
 }
 
 /// A copy of the container's terminal, if it has one.

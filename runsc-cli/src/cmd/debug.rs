@@ -9,7 +9,6 @@ use host::filter::{Arg, Rule};
 use sentry::syscall::Support;
 
 use crate::boot::filter::rules;
-use crate::boot::witness;
 use crate::cli::Global;
 use crate::posture;
 use crate::state::Root;
@@ -84,7 +83,6 @@ fn host_calls() -> Result<String> {
     for rules in rules::HOST_NETWORK.iter().copied() {
         list("sandbox/host-network", rules)?;
     }
-    list("witness", witness::RULES)?;
     list("gofer", gofer::jail::filter::RULES)?;
     Ok(text)
 }

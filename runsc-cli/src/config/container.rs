@@ -119,7 +119,8 @@ impl Connections {
                 let (connection, directory) = self
                     .connect(path, plan.read_only())
                     .with_context(|| format!("error mounting {path:?} to rootfs at {:?}", plan.destination))?;
-                MountSource::Gofer { connection, directory, name: path.to_string_lossy().into_owned() }
+                // Where it is on the host is not told.
+                MountSource::Gofer { connection, directory, name: "none".to_owned() }
             }
         };
         let MountPlan { destination, flags, propagation, data, .. } = plan;

@@ -7,8 +7,8 @@
 //!
 //! Locks: `Containers` while the list is copied. The thread lives as long as the sandbox.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use abi::siginfo::SigInfo;
@@ -21,30 +21,22 @@ use super::{Kernel, room};
 use crate::task::ThreadGroup;
 
 /// The watching thread, once there is one.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Watch {
     started: AtomicBool,
-    witness: OnceLock<Witness>,
-}
-
-/// Told the container's id before one of its processes is killed.
-type Witness = Box<dyn Fn(&str) + Send + Sync>;
-
-impl std::fmt::Debug for Watch {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Watch").field("started", &self.started).finish_non_exhaustive()
-    }
 }
 
 /// What our own memory may take of a limit.
 const OWN_SHARE: u64 = 8;
-const OWN_MOST: u64 = 16 << 20;
+const OWN_MOST: u64 = 48 << 20;
 /// How fast memory can be filled, bytes in a millisecond.
 const FILL_RATE: u64 = 8 << 20;
 /// How fast our own memory can grow, bytes in a millisecond.
 const OWN_RATE: u64 = 1 << 20;
 /// The part of a limit that is kept free of our own memory, so that what runs can end.
-const OWN_RESERVE: u64 = 16;
+const OWN_RESERVE: u64 = 4;
+/// Which part of the limits our own memory may be before what is free of it goes back to the host.
+const LARGE_HEAP: u64 = 4;
 const RARELY: Duration = Duration::from_secs(1);
 const OFTEN: Duration = Duration::from_millis(1);
 const SELDOM: Duration = Duration::from_millis(50);
@@ -77,11 +69,6 @@ impl Kernel {
             self.oom.started.store(false, Ordering::SeqCst);
             tracing::warn!(%error, "no thread for memory limits: the host's cgroup alone keeps them");
         }
-    }
-
-    /// Has that called with a container's id before one of its processes is killed for want of memory. Once only.
-    pub fn before_oom_kill(&self, witness: impl Fn(&str) + Send + Sync + 'static) {
-        let _ = self.oom.witness.set(Box::new(witness));
     }
 
     /// What a container uses. One that is alone is charged for all memory of the sandbox, its files in memory included.
@@ -121,16 +108,18 @@ impl Kernel {
         let sleeper = Arc::new(Sleeper::default());
         let alarm = self.memfile.alarm();
         alarm.queue().register(!0, Arc::clone(&sleeper) as Arc<dyn sync::Wake>);
+        let mut given_back = None;
         loop {
             sleeper.0.reset();
             let containers = self.containers();
             let limits = containers.iter().map(|container| threshold(container.memory_limit()));
             let lowest = limits.min().unwrap_or(u64::MAX);
-            alarm.set(lowest);
-            let own = self.look_at_own_memory(&containers);
+            let own = self.look_at_own_memory(&containers, &mut given_back);
             // Only in a sandbox with one container is it known whose it is.
             let excess = if containers.len() == 1 { own.excess } else { 0 };
-            if self.memfile.reserved() <= lowest.saturating_sub(excess) {
+            let lowest = lowest.saturating_sub(excess);
+            alarm.set(lowest);
+            if self.memfile.reserved() <= lowest {
                 sleeper.0.park(own.pause.and_then(|pause| Instant::now().checked_add(pause)));
                 continue;
             }
@@ -154,13 +143,20 @@ impl Kernel {
     }
 
     /// Says how much the kernel may still keep for applications.
-    fn look_at_own_memory(&self, containers: &[Arc<Container>]) -> Own {
+    fn look_at_own_memory(&self, containers: &[Arc<Container>], given_back: &mut Option<Instant>) -> Own {
         let limits = || containers.iter().map(|container| container.memory_limit());
         let own = host::own_memory::anonymous().filter(|_| limits().all(|limit| limit != u64::MAX));
-        let Some(own) = own else {
+        let Some(mut own) = own else {
             room::set(None);
             return Own { excess: 0, pause: None };
         };
+        // What was freed stays in the heap until somebody asks for it.
+        let large = own > limits().fold(0, u64::saturating_add) / LARGE_HEAP;
+        if large && given_back.is_none_or(|last| last.elapsed() >= RARELY) {
+            host::own_memory::give_back();
+            *given_back = Some(Instant::now());
+            own = host::own_memory::anonymous().unwrap_or(own);
+        }
         let sum = |sum: u64, more: u64| sum.saturating_add(more);
         let all = limits().fold(0, sum);
         let for_applications = limits().map(threshold).fold(0, sum);
@@ -175,9 +171,6 @@ impl Kernel {
         let Some(victim) = victim(container, limit) else { return };
         let pid = victim.tgid_in(container.pid_ns());
         tracing::warn!(container = container.id, pid, limit, "memory limit exceeded: process killed");
-        if let Some(witness) = self.oom.witness.get() {
-            witness(&container.id);
-        }
         victim.send_signal(SigInfo::user(Signal::SIGKILL, abi::siginfo::SI_USER, 0, 0));
         container.count_oom_kill();
         let deadline = Instant::now() + PATIENCE;

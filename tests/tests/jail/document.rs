@@ -19,7 +19,7 @@ fn host_calls(listing: &str) -> String {
     for line in listing.lines() {
         let mut fields = line.split('\t');
         let Some(who) = fields.next() else { continue };
-        tables.entry(who).or_default().push(fields.skip(1).collect());
+        tables.entry(who).or_default().push(fields.collect());
     }
     let mut text = String::new();
     // What both platforms have stands once.
@@ -40,7 +40,6 @@ fn host_calls(listing: &str) -> String {
         ("sandbox/systrap", "Sandbox, on systrap besides"),
         ("sandbox/ptrace", "Sandbox, on ptrace besides"),
         ("sandbox/host-network", "Sandbox, with `--network=host` besides"),
-        ("witness", "Witness, which the host kills first when memory is short"),
         ("gofer", "Gofer"),
     ] {
         let rows: Vec<_> =
