@@ -105,7 +105,7 @@ static void dots(void) {
         }
         path[length] = kept;
     }
-    const char *names[] = {"a/b", "..", ".", "", "/", "a\n\xff\x01", "\xff"};
+    const char *names[] = {"there is no such directory/b", "..", ".", "", "/", "a\n\xff\x01", "\xff"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (symlink("/x", names[i]) == 0 && strchr(names[i], '/'))
             leak("a name with a slash");
