@@ -158,8 +158,8 @@ impl Frame {
         let start = area.locate(area.read(self.0 + VECTORS), 512)?;
         let software = start + SOFTWARE.start as u64;
         let (magic, len) = (area.read(software) as u32, area.read(software + 16) as u32);
-        let mut bytes = vec![0; usize::try_from(len).ok()?];
         area.locate(area.address() + start, len.into())?;
+        let mut bytes = vec![0; usize::try_from(len).ok()?];
         area.read_bytes(start, &mut bytes);
         (magic == MAGIC1).then_some((bytes, area.read(software + 8)))
     }
