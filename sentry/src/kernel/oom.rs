@@ -151,15 +151,13 @@ impl Kernel {
             return Own { excess: 0, pause: None };
         };
         // What was freed stays in the heap until somebody asks for it.
-        let large = own > limits().fold(0, u64::saturating_add) / LARGE_HEAP;
-        if large && given_back.is_none_or(|last| last.elapsed() >= RARELY) {
+        let all = limits().fold(0, u64::saturating_add);
+        if own > all / LARGE_HEAP && given_back.is_none_or(|last| last.elapsed() >= RARELY) {
             host::own_memory::give_back();
             *given_back = Some(Instant::now());
             own = host::own_memory::anonymous().unwrap_or(own);
         }
-        let sum = |sum: u64, more: u64| sum.saturating_add(more);
-        let all = limits().fold(0, sum);
-        let for_applications = limits().map(threshold).fold(0, sum);
+        let for_applications = limits().map(threshold).fold(0, u64::saturating_add);
         let excess = own.saturating_sub(all - for_applications);
         let left = for_applications.saturating_sub(excess).saturating_sub(self.memory_used());
         room::set(Some(left.saturating_sub((for_applications / OWN_RESERVE).min(OWN_MOST))));

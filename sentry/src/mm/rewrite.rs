@@ -9,7 +9,7 @@
 //!
 //! Locks: `Mm`, and the platform's.
 
-use abi::{UserAddr, UserRange};
+use abi::{Errno, UserAddr, UserRange};
 use platform::rewrite::{self, AFTER, BEFORE, GATES};
 use platform::{Prot, SyscallArgs};
 
@@ -18,7 +18,6 @@ use super::access::Need;
 use super::change::Change;
 use super::vma::{Vma, VmaFlags};
 use crate::error::{Result, err};
-use abi::Errno;
 
 /// What was rewritten in an address space.
 #[derive(Clone, Debug, Default)]
