@@ -50,6 +50,7 @@ const EXCUSED: &[(&str, &str)] = &[
     ("sandbox fcntl", "descriptors of notifications, systrap; flags of donated files"),
     ("sandbox fdatasync", "fdatasync(2) on a donated file"),
     ("sandbox read", "signals to the command line; standard input from a regular file"),
+    ("gofer sched_setaffinity", "a thread that takes turns with its client on another CPU: chance decides"),
     ("gofer ftruncate", "truncate(2) without an open file, gofer/tests"),
     ("gofer write", "the log"),
     ("gofer fremovexattr", "gofer/tests"),
