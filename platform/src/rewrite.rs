@@ -10,6 +10,8 @@
 
 use abi::{PAGE_SIZE, UserAddr, UserRange};
 
+use crate::event::SyscallArgs;
+
 /// The page of the gates.
 pub const GATES: UserRange = UserRange { start: UserAddr(0x050f_0000), end: UserAddr(0x050f_0000 + PAGE_SIZE) };
 /// How many gates there are.
@@ -23,7 +25,7 @@ pub const AFTER: u64 = 24;
 
 /// A gate: the address of its code; its description; the code; the address where that leads.
 const CODE: u64 = 32;
-const TARGET: u64 = 48;
+const TARGET: u64 = 56;
 const DESCRIPTION: u64 = 8;
 /// In a description: where the call returns to.
 pub(crate) const DESCRIBED_RETURN: u64 = 0;
@@ -33,13 +35,15 @@ pub(crate) const DESCRIBED_SYSCALL: u64 = 8;
 pub(crate) const DESCRIBED_NUMBER: u64 = 16;
 
 const SYSCALL: [u8; 2] = [0x0f, 0x05];
+/// How long the instruction is that a jump takes the place of.
+const LOAD: usize = 5;
 
 /// What a platform has behind gates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entries {
     /// Where a gate leads that knows the number of its call.
     pub number_known: u64,
-    /// Where one leads that is called with the number in rax, and is to load r9 from the stack.
+    /// Where one leads that is called with the number in rax.
     pub number_in_rax: u64,
 }
 
@@ -56,38 +60,42 @@ pub struct Rewrite {
 enum Form {
     /// `mov eax, NUMBER`.
     Number,
-    /// `mov r9, [rsp + 8]`, in the C library's `syscall`.
-    Syscall,
+    /// Another instruction that loads an argument and can be made in the gate as well.
+    Load([u8; LOAD]),
     /// `xor eax, eax`, with room for the jump behind the end of the function.
     Zero,
 }
 
-/// How to rewrite the `syscall` that ends at `ip` and made the call `nr`, so that it goes through gate `number`; none if it has
-/// no form that is known. `before` and `after` are the bytes on both sides of `ip`.
+/// How to rewrite the `syscall` that made `call`, so that it goes through gate `number`; none if it has no form that is known.
+/// `before` and `after` are the bytes on both sides of `call.ip`.
 #[must_use]
 pub fn rewrite(
     entries: &Entries,
     number: usize,
-    (ip, nr): (UserAddr, u64),
+    call: &SyscallArgs,
     before: &[u8; BEFORE as usize],
     after: &[u8; AFTER as usize],
 ) -> Option<Rewrite> {
     let number = u64::try_from(number).ok().filter(|number| *number < COUNT as u64)?;
     let gate = GATES.start.0 + number * GATE;
     let jump = jump(gate)?;
-    let form = form(nr, before, after)?;
-    let (target, code) = match form {
-        Form::Number => (entries.number_known, vec![(ip.0.checked_sub(7)?, jump[..5].to_vec())]),
-        Form::Syscall => (entries.number_in_rax, vec![(ip.0.checked_sub(7)?, jump[..5].to_vec())]),
+    let ip = call.ip;
+    let (mut target, mut load) = (entries.number_known, None);
+    let code = match form(call, before, after)? {
+        Form::Number => vec![(ip.0.checked_sub(7)?, jump[..5].to_vec())],
+        Form::Load(instruction) => {
+            (target, load) = (entries.number_in_rax, Some(instruction));
+            vec![(ip.0.checked_sub(7)?, jump[..5].to_vec())]
+        }
         Form::Zero => {
             let room = ip.0.checked_add(END_OF_ZERO as u64)?;
             // A short jump from the instruction before the call, which is four bytes before ip.
             let short = u8::try_from(END_OF_ZERO + 2).ok()?;
-            (entries.number_known, vec![(room, jump.to_vec()), (ip.0.checked_sub(4)?, vec![0xeb, short])])
+            vec![(room, jump.to_vec()), (ip.0.checked_sub(4)?, vec![0xeb, short])]
         }
     };
     let code = code.into_iter().map(|(at, bytes)| (UserAddr(at), bytes)).collect();
-    Some(Rewrite { gate: (UserAddr(gate), gate_bytes(gate, target, ip, nr)), code })
+    Some(Rewrite { gate: (UserAddr(gate), gate_bytes(gate, target, load, call)), code })
 }
 
 /// `jmp [gate]`.
@@ -96,18 +104,22 @@ fn jump(gate: u64) -> Option<[u8; 7]> {
     ([c, d] == SYSCALL).then_some([0xff, 0x24, 0x25, a, b, c, d])
 }
 
-fn gate_bytes(gate: u64, target: u64, ip: UserAddr, nr: u64) -> [u8; GATE as usize] {
+fn gate_bytes(gate: u64, target: u64, load: Option<[u8; LOAD]>, call: &SyscallArgs) -> [u8; GATE as usize] {
     let mut bytes = [0xcc; GATE as usize];
-    let mut put = |at: u64, part: &[u8]| bytes[at as usize..at as usize + part.len()].copy_from_slice(part);
+    let mut put = |at: u64, part: &[u8]| {
+        bytes[at as usize..at as usize + part.len()].copy_from_slice(part);
+        at + part.len() as u64
+    };
     put(0, &(gate + CODE).to_le_bytes());
-    put(DESCRIPTION + DESCRIBED_RETURN, &ip.0.to_le_bytes());
-    put(DESCRIPTION + DESCRIBED_SYSCALL, &(ip.0 - 2).to_le_bytes());
-    put(DESCRIPTION + DESCRIBED_NUMBER, &nr.to_le_bytes());
+    put(DESCRIPTION + DESCRIBED_RETURN, &call.ip.0.to_le_bytes());
+    put(DESCRIPTION + DESCRIBED_SYSCALL, &(call.ip.0 - 2).to_le_bytes());
+    put(DESCRIPTION + DESCRIBED_NUMBER, &call.nr.to_le_bytes());
+    let mut at = put(CODE, load.as_ref().map_or(&[], |load| &load[..]));
     // lea r11, [rip + description]; jmp [rip + target]
-    put(CODE, &[0x4c, 0x8d, 0x1d]);
-    put(CODE + 3, &relative(CODE + 7, DESCRIPTION));
-    put(CODE + 7, &[0xff, 0x25]);
-    put(CODE + 9, &relative(CODE + 13, TARGET));
+    at = put(at, &[0x4c, 0x8d, 0x1d]);
+    at = put(at, &relative(at + 4, DESCRIPTION));
+    at = put(at, &[0xff, 0x25]);
+    put(at, &relative(at + 4, TARGET));
     put(TARGET, &target.to_le_bytes());
     bytes
 }
@@ -119,23 +131,33 @@ fn relative(from: u64, to: u64) -> [u8; 4] {
 /// Bytes from the end of the `syscall` to the end of the function in [`Form::Zero`].
 const END_OF_ZERO: usize = 9;
 
-fn form(nr: u64, before: &[u8; BEFORE as usize], after: &[u8; AFTER as usize]) -> Option<Form> {
-    let (head, call) = before.split_at(BEFORE as usize - 2);
-    if call != SYSCALL {
+fn form(call: &SyscallArgs, before: &[u8; BEFORE as usize], after: &[u8; AFTER as usize]) -> Option<Form> {
+    let [prefix, load @ .., s, c] = before.last_chunk::<{ 1 + LOAD + 2 }>()?;
+    if [*s, *c] != SYSCALL {
         return None;
     }
-    if nr == 0 && head.ends_with(&[0x31, 0xc0]) && has_room(after) {
+    if call.nr == 0 && load.ends_with(&[0x31, 0xc0]) && has_room(after) {
         return Some(Form::Zero);
     }
-    match head {
-        // mov eax, imm32, and not the end of a mov to one of r8 to r15
-        [prefix, 0xb8, a, b, c, d] => {
-            let number = u64::from(u32::from_le_bytes([*a, *b, *c, *d]));
-            (number == nr && !(0x40..0x50).contains(prefix)).then_some(Form::Number)
+    // With these before it, an immediate goes to one of r8 to r15.
+    let extended = (0x40..0x50).contains(prefix);
+    match load {
+        // mov eax, imm32
+        [0xb8, imm @ ..] => (immediate(imm) == Some(call.nr) && !extended).then_some(Form::Number),
+        // mov edx, imm32; mov esi, imm32; mov edi, imm32: what was called with it shows that it is one
+        [0xba, imm @ ..] => (immediate(imm) == Some(call.args[2]) && !extended).then_some(Form::Load(*load)),
+        [0xbe, imm @ ..] => (immediate(imm) == Some(call.args[1]) && !extended).then_some(Form::Load(*load)),
+        [0xbf, imm @ ..] => (immediate(imm) == Some(call.args[0]) && !extended).then_some(Form::Load(*load)),
+        // mov from the stack to rdx, rsi, rdi; to r8, r9, r10
+        [0x48, 0x8b, 0x54 | 0x74 | 0x7c, 0x24, _] | [0x4c, 0x8b, 0x44 | 0x4c | 0x54, 0x24, _] => {
+            Some(Form::Load(*load))
         }
-        [_, 0x4c, 0x8b, 0x4c, 0x24, 0x08] => Some(Form::Syscall),
         _ => None,
     }
+}
+
+fn immediate(bytes: &[u8]) -> Option<u64> {
+    bytes.try_into().ok().map(|bytes| u64::from(u32::from_le_bytes(bytes)))
 }
 
 /// Whether this follows: `cmp rax, -4096; ja short; ret`, and then padding that nothing runs into.
@@ -156,9 +178,15 @@ mod tests {
     use super::{AFTER, BEFORE, COUNT, Entries, GATES, rewrite};
     use abi::UserAddr;
 
+    use crate::event::SyscallArgs;
+
     const ENTRIES: Entries = Entries { number_known: 0x7fff_1234_5000, number_in_rax: 0x7fff_1234_5040 };
     const IP: UserAddr = UserAddr(0x7f00_0000_1007);
     const NONE: [u8; AFTER as usize] = [0x90; AFTER as usize];
+
+    fn call(nr: u64) -> SyscallArgs {
+        SyscallArgs { nr, args: [0xffff_ff9c, 1, 2, 3, 4, 5], ip: IP, compat: false }
+    }
 
     fn before(bytes: &[u8]) -> [u8; BEFORE as usize] {
         let mut all = [0x90; BEFORE as usize];
@@ -169,25 +197,40 @@ mod tests {
     #[test]
     fn the_syscall_instruction_stays() {
         let site = before(&[0xb8, 17, 0, 0, 0, 0x0f, 0x05]);
-        let done = rewrite(&ENTRIES, 3, (IP, 17), &site, &NONE).expect("a known form");
+        let done = rewrite(&ENTRIES, 3, &call(17), &site, &NONE).expect("a known form");
         assert_eq!(done.gate.0, UserAddr(GATES.start.0 + 3 * 64));
         assert_eq!(done.code, vec![(UserAddr(IP.0 - 7), vec![0xff, 0x24, 0x25, 0xc0, 0x00])]);
         assert_eq!(done.gate.1[..8], (GATES.start.0 + 3 * 64 + 32).to_le_bytes());
         assert_eq!(done.gate.1[8..16], IP.0.to_le_bytes());
-        assert_eq!(done.gate.1[48..56], ENTRIES.number_known.to_le_bytes());
+        assert_eq!(done.gate.1[56..64], ENTRIES.number_known.to_le_bytes());
     }
 
     #[test]
     fn a_move_to_another_register_is_none_to_eax() {
         let site = before(&[0x41, 0xb8, 17, 0, 0, 0, 0x0f, 0x05]);
-        assert_eq!(rewrite(&ENTRIES, 0, (IP, 17), &site, &NONE), None);
+        assert_eq!(rewrite(&ENTRIES, 0, &call(17), &site, &NONE), None);
     }
 
     #[test]
     fn the_number_has_to_be_the_one_that_was_called() {
         let site = before(&[0xb8, 17, 0, 0, 0, 0x0f, 0x05]);
-        assert_eq!(rewrite(&ENTRIES, 0, (IP, 18), &site, &NONE), None);
-        assert_eq!(rewrite(&ENTRIES, COUNT, (IP, 17), &site, &NONE), None);
+        assert_eq!(rewrite(&ENTRIES, 0, &call(18), &site, &NONE), None);
+        assert_eq!(rewrite(&ENTRIES, COUNT, &call(17), &site, &NONE), None);
+    }
+
+    #[test]
+    fn another_load_before_the_call_is_made_in_the_gate() {
+        for load in [[0xbf, 0x9c, 0xff, 0xff, 0xff], [0xbe, 1, 0, 0, 0], [0x4c, 0x8b, 0x4c, 0x24, 0x08]] {
+            let mut bytes = load.to_vec();
+            bytes.extend([0x0f, 0x05]);
+            let done = rewrite(&ENTRIES, 1, &call(257), &before(&bytes), &NONE).expect("a known form");
+            assert_eq!(done.gate.1[32..37], load);
+            assert_eq!(done.gate.1[37..40], [0x4c, 0x8d, 0x1d]);
+            assert_eq!(done.gate.1[56..64], ENTRIES.number_in_rax.to_le_bytes());
+        }
+        // Not what it was called with: this is part of something else.
+        let site = before(&[0xbf, 0x9d, 0xff, 0xff, 0xff, 0x0f, 0x05]);
+        assert_eq!(rewrite(&ENTRIES, 1, &call(257), &site, &NONE), None);
     }
 
     #[test]
@@ -195,9 +238,9 @@ mod tests {
         let site = before(&[0x31, 0xc0, 0x0f, 0x05]);
         let mut after = NONE;
         after[..9].copy_from_slice(&[0x48, 0x3d, 0x00, 0xf0, 0xff, 0xff, 0x77, 0x5b, 0xc3]);
-        assert_eq!(rewrite(&ENTRIES, 0, (IP, 0), &site, &after), None, "no room");
+        assert_eq!(rewrite(&ENTRIES, 0, &call(0), &site, &after), None, "no room");
         after[9..19].copy_from_slice(&[0x66, 0x2e, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0]);
-        let done = rewrite(&ENTRIES, 0, (IP, 0), &site, &after).expect("a known form");
+        let done = rewrite(&ENTRIES, 0, &call(0), &site, &after).expect("a known form");
         assert_eq!(done.code[0].0, UserAddr(IP.0 + 9));
         assert_eq!(done.code[0].1, [0xff, 0x24, 0x25, 0x00, 0x00, 0x0f, 0x05]);
         assert_eq!(done.code[1], (UserAddr(IP.0 - 4), vec![0xeb, 0x0b]));

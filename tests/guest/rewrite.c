@@ -254,3 +254,73 @@ TEST(the_heap_grows_past_everything) {
     call_often();
     CHECK(sbrk(-(100 << 20)) != (void *)-1);
 }
+
+/* Calls with another load of five bytes before them; the number comes earlier. */
+static long with_edi(long nr, const char *path) {
+    long r;
+    __asm__ volatile("mov $0xffffff9c, %%edi\n syscall" : "=a"(r) : "0"(nr), "S"(path), "d"(0L) : "rdi", "rcx", "r11", "memory");
+    return r;
+}
+
+static long with_esi(long nr, long fd) {
+    long r;
+    __asm__ volatile("mov $3, %%esi\n syscall" : "=a"(r) : "0"(nr), "D"(fd), "d"(0L) : "rsi", "rcx", "r11", "memory");
+    return r;
+}
+
+static long with_edx(long nr, long fd, long to) {
+    long r;
+    __asm__ volatile("mov $1, %%edx\n syscall" : "=a"(r) : "0"(nr), "D"(fd), "S"(to) : "rdx", "rcx", "r11", "memory");
+    return r;
+}
+
+/* The sixth argument is what `stack` points to, which is the stack pointer meanwhile. */
+__attribute__((noinline)) static long with_stack(long nr, const void *stack) {
+    long r;
+    __asm__ volatile("mov %%rsp, %%rbx\n mov %2, %%rsp\n .globl load_site\nload_site: mov 8(%%rsp), %%r9\n syscall\n mov %%rbx, %%rsp\n"
+                     "mov %%r9, %0"
+                     : "=a"(r)
+                     : "0"(nr), "r"(stack)
+                     : "rbx", "r9", "rcx", "r11", "memory");
+    return r;
+}
+extern const unsigned char load_site[];
+
+TEST(loads_before_calls_are_made) {
+    int fd = memfd_create("loads", 0);
+    CHECK_OK(fd);
+    CHECK_OK(ftruncate(fd, 100));
+    for (int i = 0; i < OFTEN; i++) {
+        long stack[2] = {0, i};
+        CHECK_EQ(with_edi(SYS_openat, "/does/not/exist"), -ENOENT);
+        CHECK_EQ(with_edi(i & 1 ? SYS_faccessat : SYS_unlinkat, "/does/not/exist"), -ENOENT);
+        CHECK_EQ(with_esi(SYS_fcntl, fd), fcntl(fd, F_GETFL));
+        CHECK_EQ(with_edx(SYS_lseek, fd, 1), i + 1);
+        CHECK_EQ(with_stack(SYS_getppid, stack), i);
+    }
+}
+
+static volatile unsigned long fault_ip, fault_at;
+static void on_fault(int sig, siginfo_t *info, void *context) {
+    ucontext_t *uc = context;
+    (void)sig;
+    fault_ip = uc->uc_mcontext.gregs[REG_RIP];
+    fault_at = (unsigned long)info->si_addr;
+    uc->uc_mcontext.gregs[REG_RIP] += 5;
+}
+
+TEST(a_load_that_faults_does_so_where_it_is_written) {
+    stack_t other = {.ss_sp = malloc(64 << 10), .ss_size = 64 << 10};
+    CHECK_OK(sigaltstack(&other, NULL));
+    struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    CHECK_OK(sigaction(SIGSEGV, &action, NULL));
+    long stack[2] = {0, 5};
+    for (int i = 0; i < OFTEN; i++)
+        CHECK_EQ(with_stack(SYS_getppid, stack), 5);
+    char *nothing = mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(nothing != MAP_FAILED);
+    with_stack(SYS_getppid, nothing);
+    CHECK_EQ(fault_ip, (unsigned long)load_site);
+    CHECK_EQ(fault_at, (unsigned long)nothing + 8);
+    CHECK_EQ(with_stack(SYS_getppid, stack), 5);
+}

@@ -35,8 +35,7 @@ unsafe extern "C" {
 pub(super) struct Labels {
     /// Where gates lead.
     pub(super) entry: u64,
-    /// The same for a call whose number is in rax, and that has yet to load its sixth argument from the stack, as the C
-    /// library's `syscall` does.
+    /// The same for a call whose number is in rax.
     pub(super) entry_number: u64,
     /// After the instruction that posts a call, or does not.
     pub(super) tried: u64,
@@ -78,7 +77,6 @@ global_asm!(
     "mov ecx, [r11 + {DESCRIBED_NUMBER}]",
     "jmp 1f",
     "runsc_systrap_direct_number:",
-    "mov r9, [rsp + 8]",
     "mov ecx, eax",
     // rcx: the number, and the flags in the low half
     "1:",

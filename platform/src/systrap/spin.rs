@@ -17,7 +17,7 @@ const HOT: u32 = 100;
 /// How many calls it must have served to have been worth it.
 const WORTH: u32 = 64;
 /// And how much time may have passed for each: two CPUs do nothing else meanwhile, and one is busy for twice as long otherwise.
-const EACH: Duration = Duration::from_micros(3);
+const EACH: Duration = Duration::from_micros(5);
 /// How long to look for the first call, which may take waking a CPU up, and for each further one.
 const FIRST: Duration = Duration::from_micros(200);
 const NEXT: Duration = Duration::from_micros(25);

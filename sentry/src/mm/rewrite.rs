@@ -81,7 +81,7 @@ impl Change<'_> {
         self.peek(start, &mut before)?;
         self.peek(call.ip, &mut after)?;
         let number = self.space.rewrites.gates.len();
-        let plan = rewrite::rewrite(&entries, number, (call.ip, call.nr), &before, &after).ok_or(Errno::EILSEQ)?;
+        let plan = rewrite::rewrite(&entries, number, call, &before, &after).ok_or(Errno::EILSEQ)?;
         if number == 0 {
             self.map_gates()?;
         }
