@@ -56,7 +56,7 @@ impl Thread {
 
     /// Whether to look for direct calls after the next answer.
     pub(super) fn begins_to_look(&mut self) -> bool {
-        matches!(self.waiting, Waiting::Call(..) | Waiting::Report(..)) && self.spin.begins()
+        !self.spin.is_active() && matches!(self.waiting, Waiting::Call(..) | Waiting::Report(..)) && self.spin.begins()
     }
 
     /// Prepares that. The application can make us believe in calls from now on.
@@ -102,7 +102,13 @@ impl Thread {
             }
             let over = match self.spin.after(&mut look) {
                 Next::Look => false,
-                Next::Ask => stop() || self.has_notification(),
+                Next::Ask if self.has_notification() => {
+                    if self.spin.lets_pass() {
+                        return self.receive().map(Some);
+                    }
+                    true
+                }
+                Next::Ask => stop(),
                 Next::Stop => true,
             };
             if over {
@@ -145,6 +151,14 @@ impl Thread {
             if let Some(all) = sched::all_cpus() {
                 let _ = all.apply(self.tid);
             }
+        }
+    }
+
+    /// The same where something has come the ordinary way meanwhile, and more is to.
+    pub(super) fn look_no_longer(&mut self) {
+        if self.spin.is_active() && !matches!(self.waiting, Waiting::Direct(_) | Waiting::Told(_)) {
+            self.stop_looking();
+            direct::set_looking(&self.area, false);
         }
     }
 

@@ -235,6 +235,7 @@ impl Process {
 
     /// Keeps a thread for the next context, or ends it.
     pub(super) fn park(&self, mut thread: Thread) {
+        thread.look_no_longer();
         if let Waiting::Told(_) = thread.waiting()
             && !thread.settle()
         {

@@ -11,13 +11,18 @@ use host::sched;
 
 /// How many calls in a row it takes at first, and at most.
 const FEW: u32 = 24;
-const MANY: u32 = 1 << 14;
+const MANY: u32 = 512;
 /// How many calls make a site hot.
-const HOT: u32 = 100;
-/// How many calls it must have served to have been worth it.
-const WORTH: u32 = 64;
-/// And how much time may have passed for each: two CPUs do nothing else meanwhile, and one is busy for twice as long otherwise.
+const HOT: u32 = 32;
+/// How much time may have passed for each that was served, if it was worth it: two CPUs do nothing else meanwhile, and one is
+/// busy for so much longer otherwise.
 const EACH: Duration = Duration::from_micros(5);
+/// What it costs to begin and to end.
+const ONCE: Duration = Duration::from_micros(40);
+/// After how many it can be told on the way.
+const SOME: u32 = 64;
+/// How many it has to serve between two that come the ordinary way.
+const BETWEEN: u32 = 4;
 /// How long to look for the first call, which may take waking a CPU up, and for each further one.
 const FIRST: Duration = Duration::from_micros(200);
 const NEXT: Duration = Duration::from_micros(25);
@@ -53,6 +58,8 @@ pub(super) struct Spin {
     in_a_row: u32,
     need: u32,
     served: u32,
+    /// How many had been served when one came the ordinary way.
+    passed: u32,
     began: Option<Instant>,
     pause: Duration,
     paused_until: Option<Instant>,
@@ -84,6 +91,7 @@ impl Spin {
             in_a_row: 0,
             need: eagerness.few,
             served: 0,
+            passed: 0,
             began: None,
             pause: PAUSE,
             paused_until: None,
@@ -119,6 +127,7 @@ impl Spin {
         }
         self.active = true;
         self.served = 0;
+        self.passed = 0;
         self.began = Some(Instant::now());
         self.in_a_row = 0;
         true
@@ -143,7 +152,7 @@ impl Spin {
             }
             return Next::Stop;
         }
-        if self.served >= WORTH && !self.was_worth_it() {
+        if self.served >= SOME && !self.was_worth_it() {
             self.crowded();
             return Next::Stop;
         }
@@ -159,8 +168,14 @@ impl Spin {
         self.served = self.served.saturating_add(1);
     }
 
+    /// Something has come the ordinary way. Whether to go on looking once it is answered.
+    pub(super) fn lets_pass(&mut self) -> bool {
+        let often = self.served < std::mem::replace(&mut self.passed, self.served) + BETWEEN;
+        self.eagerness == Eagerness::TEST || !often
+    }
+
     fn was_worth_it(&self) -> bool {
-        self.served >= WORTH && self.began.is_some_and(|began| began.elapsed() < EACH * self.served)
+        self.began.is_some_and(|began| ONCE + began.elapsed() < EACH * self.served)
     }
 
     /// We do not look any more.
@@ -186,7 +201,7 @@ impl Spin {
 
 #[cfg(test)]
 mod tests {
-    use super::{Eagerness, FEW, Spin, WORTH};
+    use super::{Eagerness, FEW, SOME, Spin};
 
     fn begins_after(spin: &mut Spin, calls: u32) -> bool {
         (0..calls).for_each(|_| spin.missed());
@@ -206,7 +221,7 @@ mod tests {
         spin.ended();
         assert!(!begins_after(&mut spin, FEW));
         assert!(begins_after(&mut spin, FEW));
-        (0..WORTH).for_each(|_| spin.served());
+        (0..SOME).for_each(|_| spin.served());
         spin.ended();
         assert!(begins_after(&mut spin, FEW));
     }

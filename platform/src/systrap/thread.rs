@@ -169,6 +169,7 @@ impl Thread {
         if let Waiting::Direct(_) = self.waiting {
             return self.finish_direct();
         }
+        self.look_no_longer();
         // The signal waits, because the call does not let it in once we have received it. But it wakes the thread once, and
         // that on another CPU would cost many times what all the rest does.
         let all = sched::all_cpus();
@@ -224,6 +225,7 @@ impl Thread {
             }
             return reported;
         }
+        self.look_no_longer();
         self.call().is_none() || self.finish_call(0).is_ok()
     }
 

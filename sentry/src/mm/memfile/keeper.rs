@@ -1,15 +1,16 @@
-//! Gives memory that was kept for reuse back to the host once a sandbox is quiet.
+//! Gives freed memory back to the host: at once what is too long to be kept, and once a sandbox is quiet what was kept for
+//! reuse.
 //!
 //! Where processes come and go, what one frees the next one takes within milliseconds, and a page that is there already costs
 //! it half of what a fresh one does. So much is kept while memory is being freed, and little afterwards. A thread sees to that;
 //! it exists once there was something to give back, and sleeps while there is nothing.
 //!
-//! Locks: none while it sleeps; `MemFile` through [`MemFile::trim`].
+//! Locks: none while it sleeps; `MemFile` through [`MemFile::trim`] and [`MemFile::give_back_waiting`].
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{OnceLock, Weak};
 use std::thread::{self, Thread};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::MemFile;
 
@@ -22,6 +23,7 @@ const STACK: usize = 64 << 10;
 #[derive(Debug, Default)]
 pub(super) struct Keeper {
     thread: OnceLock<Thread>,
+    started: AtomicBool,
     awake: AtomicBool,
 }
 
@@ -31,17 +33,27 @@ impl Keeper {
         if self.awake.load(Ordering::Relaxed) || self.awake.swap(true, Ordering::SeqCst) {
             return;
         }
+        if !self.hurry(file) {
+            // Later perhaps; what is kept has a bound.
+            self.awake.store(false, Ordering::SeqCst);
+        }
+    }
+
+    /// Something waits to be given back. Whether there is a thread that will do it.
+    pub(super) fn hurry(&self, file: &Weak<MemFile>) -> bool {
         if let Some(thread) = self.thread.get() {
-            return thread.unpark();
+            thread.unpark();
+            return true;
+        }
+        if self.started.swap(true, Ordering::SeqCst) {
+            return true;
         }
         let file = Weak::clone(file);
-        match thread::Builder::new().name("keeper".into()).stack_size(STACK).spawn(move || run(&file)) {
-            Ok(handle) => {
-                let _ = self.thread.set(handle.thread().clone());
-            }
-            // Later perhaps; what is kept has a bound.
-            Err(_) => self.awake.store(false, Ordering::SeqCst),
+        let spawned = thread::Builder::new().name("keeper".into()).stack_size(STACK).spawn(move || run(&file));
+        if spawned.is_err() {
+            self.started.store(false, Ordering::SeqCst);
         }
+        spawned.is_ok()
     }
 }
 
@@ -56,20 +68,32 @@ impl Drop for Keeper {
 
 fn run(file: &Weak<MemFile>) {
     host::sched::run_anywhere();
-    let mut seen = None;
+    if let Some(file) = file.upgrade() {
+        // Before looking: who finds nobody here has left what waits before we look for it.
+        let _ = file.keeper.thread.set(thread::current());
+    }
+    // How much had been freed, and since when no more.
+    let mut seen: Option<(u64, Instant)> = None;
     loop {
-        thread::park_timeout(QUIET);
         let Some(file) = file.upgrade() else { return };
+        file.give_back_waiting();
         if !file.keeper.awake.load(Ordering::SeqCst) {
             drop(file);
+            seen = None;
             thread::park();
             continue;
         }
-        let frees = file.frees();
-        if seen.replace(frees) == Some(frees) {
+        let (frees, now) = (file.frees(), Instant::now());
+        let since = seen.filter(|(number, _)| *number == frees).map_or(now, |(_, since)| since);
+        seen = Some((frees, since));
+        let left = QUIET.saturating_sub(now.saturating_duration_since(since));
+        if left.is_zero() {
             // Before looking: whoever frees more from here on wakes us again.
             file.keeper.awake.store(false, Ordering::SeqCst);
             file.trim();
+        } else {
+            drop(file);
+            thread::park_timeout(left);
         }
     }
 }

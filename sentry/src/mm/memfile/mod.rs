@@ -47,6 +47,10 @@ const KEEP_EACH: u64 = 16 << 20;
 const KEEP_IDLE: u64 = 4 << 20;
 /// How much is kept at most in all, where the sandbox has sixteen times as much.
 const KEEP_BUSY: u64 = 64 << 20;
+/// How much freed memory may wait to be given back, where the sandbox has sixteen times as much.
+const WAIT_BUSY: u64 = 1 << 30;
+/// How much is given back by one host call, which keeps others from writing to the file.
+const PUNCH: u64 = 2 << 20;
 /// Ranges up to this length are zeroed without asking which of their pages exist.
 const ZERO_BLINDLY: u64 = 16 << 10;
 /// What ranges are zeroed with that are not mapped here.
@@ -85,6 +89,9 @@ struct State {
     /// Free ranges that still hold old bytes: start to length.
     stale: BTreeMap<u64, u64>,
     stale_len: u64,
+    /// Ranges that are neither free nor owned, to be given back by the keeper.
+    waiting: Vec<Range<u64>>,
+    waiting_len: u64,
     /// Counts the ranges that became stale.
     frees: u64,
     pool_used: u64,
@@ -112,6 +119,8 @@ impl MemFile {
             shares: Shares::default(),
             stale: BTreeMap::new(),
             stale_len: 0,
+            waiting: Vec::new(),
+            waiting_len: 0,
             frees: 0,
             pool_used: 0,
             used: 0,
@@ -222,6 +231,7 @@ impl MemFile {
 
     /// Bytes of host memory in use.
     pub fn resident(&self) -> Result<u64> {
+        self.give_back_waiting();
         Ok(memfd::resident(self.file.as_fd())?)
     }
 
@@ -316,10 +326,37 @@ impl MemFile {
             state.evict(most / 2, &mut punch);
         }
         let much = state.stale_len > KEEP_IDLE;
+        // Another thread gives it back meanwhile, unless it is so much that the limit might be reached first.
+        let len = punch.iter().map(|part| part.end - part.start).sum::<u64>();
+        let later = len > 0 && state.waiting_len + len <= (self.limit / 16).min(WAIT_BUSY);
+        if later {
+            state.waiting_len += len;
+            state.waiting.append(&mut punch);
+        }
         drop(state);
         self.give_back(punch);
+        if later && !self.keeper.hurry(&self.me) {
+            self.give_back_waiting();
+        }
         if much {
             self.keeper.wake(&self.me);
+        }
+    }
+
+    /// Gives back what waits for it.
+    pub(crate) fn give_back_waiting(&self) {
+        let mut state = self.state.lock();
+        while let Some(range) = state.waiting.pop() {
+            let (start, end) = (range.start, range.end);
+            let part = start..end.min(start + PUNCH);
+            if part.end < end {
+                state.waiting.push(part.end..end);
+            }
+            drop(state);
+            self.discard(part.start, part.end - part.start);
+            state = self.state.lock();
+            state.waiting_len -= part.end - part.start;
+            state.insert_free(part);
         }
     }
 
