@@ -10,6 +10,7 @@
 mod cpu;
 mod event;
 pub mod fake;
+pub mod kvm;
 pub mod ptrace;
 mod regs;
 pub mod rewrite;

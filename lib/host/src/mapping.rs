@@ -47,6 +47,21 @@ impl Mapping {
         }
     }
 
+    /// Where it is in this process, for those that hand it on to the host's kernel (a virtual machine's memory).
+    #[must_use]
+    pub fn address(&self) -> u64 {
+        self.start.addr() as u64
+    }
+
+    /// Forgets which pages of the file are mapped, from `at` on (page aligned), clipped to the mapping. What they hold stays,
+    /// and whoever follows this mapping in the host's kernel (a virtual machine) forgets them as well, before this returns.
+    pub fn forget(&self, at: usize, len: usize) -> Result<(), Errno> {
+        let at = at.min(self.len);
+        let len = len.min(self.len - at);
+        // SAFETY: the range lies in our mapping, which is shared: its pages stay in the file, and are mapped again by a touch.
+        crate::errno::cvt(unsafe { libc::madvise(self.start.add(at).cast(), len, libc::MADV_DONTNEED) }).map(drop)
+    }
+
     /// Bytes.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -43,6 +43,12 @@ impl SharedPages {
         self.file.as_fd()
     }
 
+    /// Where it is in this process, for those that hand it on to the host's kernel (a virtual machine's memory).
+    #[must_use]
+    pub fn address(&self) -> u64 {
+        self.start.as_ptr().addr() as u64
+    }
+
     /// Bytes in the file.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -7,6 +7,7 @@ use std::sync::{Arc, RwLock, RwLockReadGuard};
 
 use abi::{UserAddr, UserRange};
 
+use crate::kvm::Kvm;
 use crate::ptrace::Ptrace;
 use crate::systrap::{Systrap, Variant};
 use crate::{AddressSpace, Context, Event, MapOp, Platform, Prot, Regs, Resume};
@@ -28,10 +29,11 @@ pub(crate) enum Kind {
     Systrap,
     SystrapFutex,
     SystrapEager,
+    Kvm,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 4] = [Self::Ptrace, Self::Systrap, Self::SystrapFutex, Self::SystrapEager];
+    pub(crate) const ALL: [Self; 5] = [Self::Ptrace, Self::Systrap, Self::SystrapFutex, Self::SystrapEager, Self::Kvm];
 
     fn make(self) -> Box<dyn Platform> {
         match self {
@@ -39,6 +41,19 @@ impl Kind {
             Self::Systrap => Box::new(Systrap::with(Variant::Notify).unwrap()),
             Self::SystrapFutex => Box::new(Systrap::with(Variant::Futex).unwrap()),
             Self::SystrapEager => Box::new(Systrap::eagerly_direct().unwrap()),
+            // Fewer virtual CPUs than some tests have threads.
+            Self::Kvm => Box::new(Kvm::with(open_kvm().unwrap(), 3).unwrap()),
+        }
+    }
+}
+
+/// `/dev/kvm`, where there is one. Where not, that is said.
+pub(crate) fn open_kvm() -> Option<OwnedFd> {
+    match std::fs::File::options().read(true).write(true).open("/dev/kvm") {
+        Ok(file) => Some(file.into()),
+        Err(error) => {
+            println!("skipped: /dev/kvm: {error}");
+            None
         }
     }
 }
@@ -50,6 +65,7 @@ macro_rules! on_each_platform {
         crate::tests::harness::on_each_platform!(@ systrap Systrap $($test)+);
         crate::tests::harness::on_each_platform!(@ systrap_futex SystrapFutex $($test)+);
         crate::tests::harness::on_each_platform!(@ systrap_eager SystrapEager $($test)+);
+        crate::tests::harness::on_kvm!($($test),+);
     };
     (@ $name:ident $kind:ident $($test:ident)+) => {
         mod $name {
@@ -62,6 +78,22 @@ macro_rules! on_each_platform {
     };
 }
 pub(crate) use on_each_platform;
+
+/// The same on kvm alone.
+macro_rules! on_kvm {
+    ($($test:ident),+) => {
+        mod kvm {
+            use crate::tests::harness::{Kind, open_kvm};
+            $(#[test]
+            fn $test() {
+                if open_kvm().is_some() {
+                    super::$test(Kind::Kvm);
+                }
+            })+
+        }
+    };
+}
+pub(crate) use on_kvm;
 
 pub(crate) struct World {
     pub(crate) platform: Box<dyn Platform>,

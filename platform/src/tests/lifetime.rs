@@ -145,9 +145,28 @@ fn nothing_of_the_last_application_survives_in_a_stub(kind: Kind) {
     assert!(context.fpu().unwrap().bytes()[160..300].iter().all(|byte| *byte == 0));
 }
 
+/// What has stubs.
+macro_rules! on_stubs {
+    ($($name:ident $kind:ident),+) => {
+        $(mod $name {
+            use super::Kind;
+
+            #[test]
+            fn a_stub_maps_what_it_was_told_and_nothing_is_left_behind() {
+                super::a_stub_maps_what_it_was_told_and_nothing_is_left_behind(Kind::$kind);
+            }
+
+            #[test]
+            fn a_killed_stub_is_reported() {
+                super::a_killed_stub_is_reported(Kind::$kind);
+            }
+        })+
+    };
+}
+
+on_stubs!(ptrace_stub Ptrace, systrap_stub Systrap, systrap_futex_stub SystrapFutex, systrap_eager_stub SystrapEager);
+
 super::harness::on_each_platform!(
-    a_stub_maps_what_it_was_told_and_nothing_is_left_behind,
-    a_killed_stub_is_reported,
     a_context_dropped_by_another_thread_takes_its_stub_along,
     nothing_of_the_last_application_survives_in_a_stub
 );
