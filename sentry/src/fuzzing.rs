@@ -41,6 +41,20 @@ pub fn netlink(bytes: &[u8]) {
     crate::net::netlink::fuzzing::run(bytes);
 }
 
+/// Control messages of a send.
+pub fn control_messages(bytes: &[u8]) {
+    let list = crate::net::message::controls(bytes).map_while(|one| one.ok());
+    let list: Vec<_> = list.map(|(level, kind, data)| (level, kind, data.to_vec())).collect();
+    let _ = crate::net::inet::datagram::fuzzing(&list);
+}
+
+/// A packet filter and a packet: how many instructions, these, and the rest.
+pub fn packet_filter(bytes: &[u8]) {
+    let Some((len, rest)) = bytes.split_first() else { return };
+    let (code, packet) = rest.split_at((usize::from(*len) * 8).min(rest.len() / 8 * 8));
+    crate::net::filter::fuzzing(code, packet);
+}
+
 /// The frame that rt_sigreturn(2) reads.
 pub fn sigframe(bytes: &[u8]) {
     crate::task::signal::fuzzing::run(bytes);

@@ -130,6 +130,27 @@ pub const BPF_X: u16 = 0x8;
 pub const BPF_A: u16 = 0x10;
 pub const BPF_TAX: u16 = 0x0;
 pub const BPF_TXA: u16 = 0x80;
+// Where a packet filter finds what is not in the packet's data: below zero.
+pub const SKF_AD_OFF: u32 = 0x1000_u32.wrapping_neg();
+pub const SKF_NET_OFF: u32 = 0x10_0000_u32.wrapping_neg();
+pub const SKF_LL_OFF: u32 = 0x20_0000_u32.wrapping_neg();
+pub const SKF_AD_PROTOCOL: u32 = 0;
+pub const SKF_AD_PKTTYPE: u32 = 4;
+pub const SKF_AD_IFINDEX: u32 = 8;
+pub const SKF_AD_NLATTR: u32 = 12;
+pub const SKF_AD_NLATTR_NEST: u32 = 16;
+pub const SKF_AD_MARK: u32 = 20;
+pub const SKF_AD_QUEUE: u32 = 24;
+pub const SKF_AD_HATYPE: u32 = 28;
+pub const SKF_AD_RXHASH: u32 = 32;
+pub const SKF_AD_CPU: u32 = 36;
+pub const SKF_AD_ALU_XOR_X: u32 = 40;
+pub const SKF_AD_VLAN_TAG: u32 = 44;
+pub const SKF_AD_VLAN_TAG_PRESENT: u32 = 48;
+pub const SKF_AD_PAY_OFFSET: u32 = 52;
+pub const SKF_AD_RANDOM: u32 = 56;
+pub const SKF_AD_VLAN_TPID: u32 = 60;
+pub const SKF_AD_MAX: u32 = 64;
 /// Words of a program's scratch memory.
 pub const BPF_MEMWORDS: usize = 16;
 

@@ -268,6 +268,85 @@ numbers! {
     }
 }
 
+/// Another name of SO_ATTACH_FILTER, for getsockopt(2).
+pub const SO_GET_FILTER: i32 = SO_ATTACH_FILTER;
+
+numbers! {
+    /// The name of an option of SOL_PACKET.
+    pub fn packet_name(i32) {
+        PACKET_ADD_MEMBERSHIP = 1,
+        PACKET_DROP_MEMBERSHIP = 2,
+        PACKET_RECV_OUTPUT = 3,
+        PACKET_RX_RING = 5,
+        PACKET_STATISTICS = 6,
+        PACKET_COPY_THRESH = 7,
+        PACKET_AUXDATA = 8,
+        PACKET_ORIGDEV = 9,
+        PACKET_VERSION = 10,
+        PACKET_HDRLEN = 11,
+        PACKET_RESERVE = 12,
+        PACKET_TX_RING = 13,
+        PACKET_LOSS = 14,
+        PACKET_VNET_HDR = 15,
+        PACKET_TX_TIMESTAMP = 16,
+        PACKET_TIMESTAMP = 17,
+        PACKET_FANOUT = 18,
+        PACKET_TX_HAS_OFF = 19,
+        PACKET_QDISC_BYPASS = 20,
+        PACKET_ROLLOVER_STATS = 21,
+        PACKET_FANOUT_DATA = 22,
+        PACKET_IGNORE_OUTGOING = 23,
+        PACKET_VNET_HDR_SZ = 24,
+    }
+}
+
+/// `struct packet_mreq`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct PacketMreq {
+    pub mr_ifindex: i32,
+    pub mr_type: u16,
+    pub mr_alen: u16,
+    pub mr_address: [u8; 8],
+}
+
+/// `struct tpacket_auxdata`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct TpacketAuxdata {
+    pub tp_status: u32,
+    pub tp_len: u32,
+    pub tp_snaplen: u32,
+    pub tp_mac: u16,
+    pub tp_net: u16,
+    pub tp_vlan_tci: u16,
+    pub tp_vlan_tpid: u16,
+}
+
+/// `struct tpacket_stats`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct TpacketStats {
+    pub tp_packets: u32,
+    pub tp_drops: u32,
+}
+
+pub const TP_STATUS_USER: u32 = 1;
+pub const PACKET_HOST: u8 = 0;
+pub const PACKET_BROADCAST: u8 = 1;
+pub const PACKET_MULTICAST: u8 = 2;
+pub const PACKET_OTHERHOST: u8 = 3;
+pub const PACKET_OUTGOING: u8 = 4;
+pub const PACKET_MR_MULTICAST: u16 = 0;
+pub const PACKET_MR_PROMISC: u16 = 1;
+pub const PACKET_MR_ALLMULTI: u16 = 2;
+pub const PACKET_MR_UNICAST: u16 = 3;
+pub const ETH_P_ALL: u16 = 3;
+pub const ETH_P_IP: u16 = 0x800;
+pub const ETH_P_IPV6: u16 = 0x86dd;
+/// What stands for a protocol in frames with a length there.
+pub const ETH_P_802_2: u16 = 4;
+
 numbers! {
     /// The name of an option of SOL_TCP.
     pub fn tcp_name(i32) {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use abi::Errno;
-use abi::ioctl::FIONREAD;
-use abi::socket::MsgFlags;
+use abi::ioctl::{FIONREAD, SIOCGSTAMP, SIOCGSTAMPNS};
+use abi::socket::{AF_INET, AF_INET6, AF_PACKET, MsgFlags};
 use sync::WaitQueue;
 
 use super::message::{Ancillary, RecvMsg, SendMsg};
@@ -82,6 +82,11 @@ impl FileOps for SocketFile {
         if cmd == FIONREAD {
             let n = i32::try_from(self.socket.readable_bytes()?).unwrap_or(i32::MAX);
             task.mm().write(UserPtr::new(abi::UserAddr(arg)), &n)?;
+            return Ok(0);
+        }
+        if matches!(cmd, SIOCGSTAMP | SIOCGSTAMPNS) && matches!(self.socket.family(), AF_INET | AF_INET6 | AF_PACKET) {
+            let stamp = self.socket.options().last_stamp.show(cmd == SIOCGSTAMPNS).ok_or(Errno::ENOENT)?;
+            task.mm().write_bytes(abi::UserAddr(arg), &stamp)?;
             return Ok(0);
         }
         self.socket.ioctl(task, cmd, arg)

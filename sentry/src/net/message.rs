@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use abi::socket::MsgFlags;
+use abi::Errno;
+use abi::socket::{CMSG_HDR_LEN, Cmsghdr, MsgFlags, cmsg_align};
+use zerocopy::FromBytes;
 
 use super::in_flight::InFlight;
+use crate::error::{Result, err};
 use crate::io::{IoDst, IoSrc};
 use crate::task::pid::Pid;
 
@@ -74,6 +77,25 @@ impl Ancillary {
     }
 }
 
+/// One control message: level, type, data.
+pub type Control<'a> = (i32, i32, &'a [u8]);
+
+/// Takes apart what a program gives as control messages, cmsg(3). What is too short for a header ends the list; a message that
+/// is longer than what is there is EINVAL, and the last.
+pub fn controls(bytes: &[u8]) -> impl Iterator<Item = Result<Control<'_>>> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let (header, _) = Cmsghdr::read_from_prefix(rest).ok()?;
+        let len = usize::try_from(header.cmsg_len).unwrap_or(usize::MAX);
+        let Some(data) = rest.get(CMSG_HDR_LEN..len) else {
+            rest = &[];
+            return Some(err(Errno::EINVAL));
+        };
+        rest = rest.get(cmsg_align(len)..).unwrap_or_default();
+        Some(Ok((header.cmsg_level, header.cmsg_type, data)))
+    })
+}
+
 /// Who is at the other end: `struct ucred` before it is seen from a certain pid and user namespace.
 #[derive(Clone, Debug)]
 pub struct PeerCred {
@@ -88,5 +110,27 @@ pub struct PeerCred {
 impl PartialEq for PeerCred {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.pid, &other.pid) && self.uid == other.uid && self.gid == other.gid
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zerocopy::IntoBytes;
+
+    #[test]
+    fn control_messages_are_told_apart() {
+        let header = |len: u64, kind: i32| Cmsghdr { cmsg_len: len, cmsg_level: 1, cmsg_type: kind };
+        let mut bytes = header(17, 5).as_bytes().to_vec();
+        bytes.extend([7, 0, 0, 0, 0, 0, 0, 0]);
+        bytes.extend(header(16, 6).as_bytes());
+        let list: Vec<_> = controls(&bytes).map(|one| one.expect("it is whole")).collect();
+        assert_eq!(list, [(1, 5, &[7][..]), (1, 6, &[])]);
+        for len in [0, 15, 41, u64::MAX] {
+            bytes[..8].copy_from_slice(&len.to_ne_bytes());
+            let list: Vec<_> = controls(&bytes).collect();
+            assert!(matches!(&list[..], [Err(_)]), "{len}");
+        }
+        assert_eq!(controls(&bytes[..15]).count(), 0, "no header, no message");
     }
 }

@@ -1,5 +1,6 @@
 //! SOL_SOCKET options that every socket has, socket(7).
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ use abi::socket::{
     SO_SNDTIMEO, SO_TIMESTAMP, SO_TIMESTAMP_NEW, SO_TIMESTAMPNS, SO_TIMESTAMPNS_NEW, SO_ZEROCOPY,
 };
 
+use super::filter::Filter;
+use super::stamp::LastStamp;
 use crate::error::{Result, err};
 
 /// What a buffer holds unless SO_SNDBUF or SO_RCVBUF says otherwise (net.core.wmem_default).
@@ -34,12 +37,16 @@ pub struct Options {
     pass_credentials: AtomicBool,
     linger_on: AtomicBool,
     linger_seconds: AtomicI32,
+    /// SO_ATTACH_FILTER.
+    pub(super) filter: Arc<Filter>,
+    /// SIOCGSTAMP.
+    pub(super) last_stamp: LastStamp,
     /// Options that are only remembered, by index into [`REMEMBERED`].
     remembered: [AtomicI32; REMEMBERED.len()],
 }
 
 /// Integer options that change nothing here but read back as set.
-const REMEMBERED: [i32; 22] = [
+const REMEMBERED: [i32; 21] = [
     SO_DEBUG,
     SO_REUSEADDR,
     SO_DONTROUTE,
@@ -59,7 +66,6 @@ const REMEMBERED: [i32; 22] = [
     SO_SELECT_ERR_QUEUE,
     SO_BUSY_POLL,
     SO_ZEROCOPY,
-    SO_LOCK_FILTER,
     SO_INCOMING_CPU,
     SO_RCVMARK,
 ];
@@ -76,6 +82,8 @@ impl Default for Options {
             pass_credentials: AtomicBool::new(false),
             linger_on: AtomicBool::new(false),
             linger_seconds: AtomicI32::new(0),
+            filter: Arc::default(),
+            last_stamp: LastStamp::default(),
             remembered: Default::default(),
         };
         if let Some(lowat) = options.remembered(SO_RCVLOWAT) {
@@ -98,7 +106,8 @@ impl Options {
     /// What an accepted connection takes over from its listener.
     #[must_use]
     pub fn inherited(&self) -> Self {
-        let fresh = Self::with_buffers(self.send_buffer(), self.receive_buffer());
+        let filter = Arc::new(self.filter.inherited());
+        let fresh = Self { filter, ..Self::with_buffers(self.send_buffer(), self.receive_buffer()) };
         for (to, from) in fresh.remembered.iter().zip(&self.remembered) {
             to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
         }
@@ -152,6 +161,12 @@ impl Options {
         self.pass_credentials.load(Ordering::Relaxed)
     }
 
+    /// SO_ATTACH_FILTER.
+    #[must_use]
+    pub fn filter(&self) -> &Arc<Filter> {
+        &self.filter
+    }
+
     /// SO_SNDTIMEO.
     #[must_use]
     pub fn send_timeout(&self) -> Option<Duration> {
@@ -190,6 +205,7 @@ impl Options {
                 bytes.extend(self.linger_seconds.load(Ordering::Relaxed).to_ne_bytes());
                 Some(bytes)
             }
+            SO_LOCK_FILTER => int(self.filter.is_locked().into()),
             SO_RCVTIMEO => Some(timeval(&self.receive_timeout)),
             SO_SNDTIMEO => Some(timeval(&self.send_timeout)),
             _ => int(self.remembered(name)?.load(Ordering::Relaxed)),

@@ -95,6 +95,11 @@ pub trait Socket: Any + Debug + Send + Sync {
         true
     }
 
+    /// Whether what arrives passes the filter of [`Self::options`].
+    fn takes_filters(&self) -> bool {
+        false
+    }
+
     /// bind(2).
     fn bind(&self, task: &CurrentTask, addr: &[u8]) -> Result<()>;
 

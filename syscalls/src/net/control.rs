@@ -9,7 +9,7 @@ use abi::socket::{
 use abi::{Errno, UserAddr};
 use sentry::error::{Result, err};
 use sentry::fs::uring::Ring;
-use sentry::net::message::{Ancillary, PeerCred, Received};
+use sentry::net::message::{Ancillary, PeerCred, Received, controls};
 use sentry::net::unix::name::ucred_bytes;
 use sentry::task::CurrentTask;
 use zerocopy::{FromBytes, IntoBytes};
@@ -31,23 +31,17 @@ pub(super) fn load(task: &CurrentTask, addr: UserAddr, len: u64) -> Result<Ancil
     }
     let mut bytes = vec![0; len];
     task.mm().read_bytes(addr, &mut bytes)?;
-    let mut rest = &bytes[..];
-    while let Ok((header, _)) = Cmsghdr::read_from_prefix(rest) {
-        let len = usize::try_from(header.cmsg_len).unwrap_or(usize::MAX);
-        if len < CMSG_HDR_LEN || len > rest.len() {
-            return err(Errno::EINVAL);
+    for message in controls(&bytes) {
+        let (level, kind, data) = message?;
+        if level != SOL_SOCKET {
+            ancillary.control.push((level, kind, data.to_vec()));
+            continue;
         }
-        let data = &rest[CMSG_HDR_LEN..len];
-        if header.cmsg_level == SOL_SOCKET {
-            match header.cmsg_type {
-                SCM_RIGHTS => take_files(task, data, &mut ancillary)?,
-                SCM_CREDENTIALS => ancillary.credentials = Some(credentials(task, data)?),
-                _ => return err(Errno::EINVAL),
-            }
-        } else {
-            ancillary.control.push((header.cmsg_level, header.cmsg_type, data.to_vec()));
+        match kind {
+            SCM_RIGHTS => take_files(task, data, &mut ancillary)?,
+            SCM_CREDENTIALS => ancillary.credentials = Some(credentials(task, data)?),
+            _ => return err(Errno::EINVAL),
         }
-        rest = rest.get(cmsg_align(len)..).unwrap_or_default();
     }
     Ok(ancillary)
 }

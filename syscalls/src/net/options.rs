@@ -1,9 +1,10 @@
 //! getsockopt(2), setsockopt(2).
 
 use abi::capability::Cap;
-use abi::socket::{SO_ACCEPTCONN, SO_DOMAIN, SO_PROTOCOL, SO_TYPE, SOL_SOCKET};
+use abi::socket::{SO_ACCEPTCONN, SO_DOMAIN, SO_GET_FILTER, SO_PROTOCOL, SO_TYPE, SOL_SOCKET};
 use abi::{Errno, UserAddr};
 use sentry::error::{Result, err};
+use sentry::net::filter;
 use sentry::task::CurrentTask;
 use sentry::user::UserPtr;
 
@@ -24,6 +25,10 @@ pub(crate) fn getsockopt(
 ) -> Result<()> {
     let (_, socket) = lookup(task, fd)?;
     let Ok(room) = usize::try_from(task.mm().read(len)?) else { return err(Errno::EINVAL) };
+    if (level, name) == (SOL_SOCKET, SO_GET_FILTER) && socket.takes_filters() {
+        let instructions = filter::get(task, socket.options().filter(), value, room)?;
+        return task.mm().write(len, &i32::try_from(instructions).unwrap_or(i32::MAX));
+    }
     let bytes = match (level, name) {
         (SOL_SOCKET, SO_TYPE) => socket.kind().raw().to_ne_bytes().to_vec(),
         (SOL_SOCKET, SO_DOMAIN) => i32::from(socket.family()).to_ne_bytes().to_vec(),
@@ -56,6 +61,9 @@ pub(crate) fn setsockopt(
     };
     let mut bytes = vec![0; len];
     task.mm().read_bytes(value, &mut bytes)?;
+    if level == SOL_SOCKET && filter::is_option(name) && socket.takes_filters() {
+        return filter::set(task, socket.options().filter(), name, &bytes);
+    }
     let ours = level == SOL_SOCKET && socket.has_option(name);
     if ours && socket.options().set(name, &bytes, task.creds().has(Cap::CAP_NET_ADMIN))? {
         socket.options_changed();

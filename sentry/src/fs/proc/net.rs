@@ -29,7 +29,7 @@ const FILES: &[(&str, Show)] = &[
     ("igmp", |_, out| out.write_str("Idx\tDevice    : Count Querier\tGroup    Users Timer\tReporter\n")),
     ("ipv6_route", ipv6_route),
     ("netlink", netlink),
-    ("packet", |_, out| out.write_str("sk               RefCnt Type Proto  Iface R Rmem   User   Inode\n")),
+    ("packet", packet_sockets),
     ("protocols", protocols),
     ("raw", |net, out| packets(net.datagram_listings(None), false, out)),
     ("raw6", |net, out| packets(net.datagram_listings(None), true, out)),
@@ -282,6 +282,26 @@ fn netlink(net: &NetStack, out: &mut String) -> std::fmt::Result {
             out,
             "{:016x} {:<3} {:<10} {:08x} {:<8} {:<8} {:<5} {:<8} {:<8} {:<8}",
             0, one.protocol, one.port, one.groups, one.waiting, 0, 0, 2, 0, one.owner.ino
+        )?;
+    }
+    Ok(())
+}
+
+fn packet_sockets(net: &NetStack, out: &mut String) -> std::fmt::Result {
+    out.write_str("sk               RefCnt Type Proto  Iface R Rmem   User   Inode\n")?;
+    for one in net.packets.all().iter().map(|socket| socket.listing()) {
+        writeln!(
+            out,
+            "{:016x} {:<6} {:<4} {:04x}   {:<5} {} {:<6} {:<6} {:<6}",
+            0,
+            3,
+            one.kind,
+            one.protocol,
+            one.device,
+            u8::from(one.protocol != 0),
+            one.waiting,
+            one.owner.uid,
+            one.owner.ino
         )?;
     }
     Ok(())

@@ -27,8 +27,9 @@ pub fn attach(kernel: &Kernel, link: &LinkSpec, wire: OwnedFd, name_server: Opti
         routes: ways.collect(),
         seed: u64::from_ne_bytes(seed),
     });
+    let device = device(link);
     net.change_links(|links| {
-        links.devices.push(device(link));
+        links.devices.push(device.clone());
         links.routes.extend(link.routes.iter().map(|route| Route {
             destination: route.to.0,
             prefix: route.to.1,
@@ -44,7 +45,7 @@ pub fn attach(kernel: &Kernel, link: &LinkSpec, wire: OwnedFd, name_server: Opti
         Ok(())
     })
     .map_err(|_| Failure::other("the network is the host's"))?;
-    let gate = Gate::open(&net, wire, engine, &kernel.clocks);
+    let gate = Gate::open(&net, &device, wire, engine, &kernel.clocks);
     net.set_gate(gate.map_err(|e| Failure::other(format!("cannot start the network: {e}")))?);
     if let Some(socket) = name_server {
         let resolver = Resolver::start(&net, socket);

@@ -38,6 +38,14 @@ pub struct Counters {
 }
 
 impl Counters {
+    /// Counts a packet.
+    pub fn count(&self, sent: bool, bytes: usize) {
+        let (packets, total) =
+            if sent { (&self.tx_packets, &self.tx_bytes) } else { (&self.rx_packets, &self.rx_bytes) };
+        packets.fetch_add(1, Ordering::Relaxed);
+        total.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
     /// Counts a packet that goes out and comes back.
     pub fn loop_back(&self, bytes: usize) {
         for (counter, n) in [

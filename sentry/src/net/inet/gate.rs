@@ -16,6 +16,7 @@ use netstack::packet::{self, Packet};
 use netstack::{Engine, Handle, Listening, StreamState};
 use sync::{Mutex, MutexGuard};
 
+use super::device::{Counters, Device};
 use super::stack::NetStack;
 use super::tcp::End;
 use crate::lock_order;
@@ -32,6 +33,9 @@ pub struct Gate {
     this: Weak<Self>,
     net: Weak<NetStack>,
     wire: OwnedFd,
+    /// The device it goes through, and what it counts.
+    device: u32,
+    counters: Arc<Counters>,
     clocks: Arc<Clocks>,
     engine: Mutex<State, lock_order::Gate>,
     ended: AtomicBool,
@@ -66,9 +70,10 @@ pub(super) struct Driving<'a> {
 }
 
 impl Gate {
-    /// Opens the gate: `wire` is a packet socket that does not block.
+    /// Opens the gate: `wire` is a packet socket of the device that does not block.
     pub fn open(
         net: &Arc<NetStack>,
+        device: &Device,
         wire: OwnedFd,
         engine: Engine,
         clocks: &Arc<Clocks>,
@@ -77,6 +82,8 @@ impl Gate {
             this: this.clone(),
             net: Arc::downgrade(net),
             wire,
+            device: device.index,
+            counters: Arc::clone(&device.counters),
             clocks: Arc::clone(clocks),
             engine: Mutex::new(State { engine, watched: HashMap::new(), timer: None }),
             ended: AtomicBool::new(false),
@@ -107,15 +114,45 @@ impl Gate {
         let mut frame = vec![0; FRAME];
         while !self.ended.load(Ordering::Relaxed) {
             host::readiness::wait_readable(self.wire.as_fd());
+            let mut seen = self.is_watched().then(Vec::new);
             let mut driving = self.drive();
             for _ in 0..BATCH {
                 // Nothing left, or the cable was pulled: both pass.
                 let Ok(len) = host::file::read(self.wire.as_fd(), &mut frame) else { break };
+                self.counters.count(false, len);
+                if let Some(seen) = &mut seen {
+                    seen.push(frame[..len].to_vec());
+                }
                 let net = self.net.upgrade();
                 driving.engine().receive(&frame[..len], |local, remote| {
                     net.as_ref().map_or(Listening::Nobody, |net| listens(net, local, remote))
                 });
             }
+            drop(driving);
+            self.show(false, seen.unwrap_or_default());
+        }
+    }
+
+    /// Puts a frame on the wire as it is; it is lost if the wire does not take it.
+    pub(in crate::net) fn send_frame(&self, frame: &[u8]) {
+        self.counters.count(true, frame.len());
+        let _ = host::file::write_once(self.wire.as_fd(), frame);
+    }
+
+    /// Whether packet sockets look at what goes through.
+    fn is_watched(&self) -> bool {
+        self.net.upgrade().is_some_and(|net| net.packets.is_watched())
+    }
+
+    /// Shows frames to packet sockets.
+    fn show(&self, outgoing: bool, frames: Vec<Vec<u8>>) {
+        if frames.is_empty() {
+            return;
+        }
+        let Some(net) = self.net.upgrade() else { return };
+        let Some(device) = net.with_links(|links| links.device(self.device).cloned()) else { return };
+        for frame in frames {
+            net.packets.show(&device, outgoing, frame, None);
         }
     }
 
@@ -124,7 +161,7 @@ impl Gate {
         let Some(net) = self.net.upgrade() else { return };
         for bytes in packets {
             if let Some(packet) = packet::parse(&bytes) {
-                super::datagram::arrive(&net, &packet);
+                super::datagram::arrive(&net, &packet, self.device);
             }
         }
         for (handle, local, remote) in accepted {
@@ -171,11 +208,14 @@ impl Drop for Driving<'_> {
         let Some(mut held) = self.state.take() else { return };
         let state = &mut *held;
         let mut next = state.engine.poll();
+        let mut seen = self.gate.is_watched().then(Vec::new);
         loop {
             let mut sent = false;
             while let Some(frame) = state.engine.transmit() {
-                // A frame that the wire does not take is lost, as on any wire.
-                let _ = host::file::write_once(self.gate.wire.as_fd(), &frame);
+                self.gate.send_frame(&frame);
+                if let Some(seen) = &mut seen {
+                    seen.push(frame);
+                }
                 sent = true;
             }
             if !sent {
@@ -200,6 +240,7 @@ impl Drop for Driving<'_> {
         }
         self.gate.set_timer(state, next.and_then(|delay| Instant::now().checked_add(delay)));
         drop(held);
+        self.gate.show(true, seen.unwrap_or_default());
         for (end, events) in told {
             end.queue.notify(events);
         }

@@ -70,8 +70,8 @@ pub(super) fn set(task: &CurrentTask, net: &NetStack, ip: &IpOptions, name: i32,
             ip.set_bound_device(device);
             Ok(())
         }
+        // Of streams: bytes within the sandbox are no packets. A program that must have a filter hears that there is none.
         SO_DETACH_FILTER => err(Errno::ENOENT),
-        // Whoever filters could as well look at what it gets; a program that must have a filter hears that there is none.
         SO_ATTACH_FILTER | SO_ATTACH_BPF => err(Errno::EPERM),
         SO_MAX_PACING_RATE if value.len() >= 4 => Ok(()),
         SO_TIMESTAMPING | SO_TIMESTAMPING_NEW => match value.first_chunk() {

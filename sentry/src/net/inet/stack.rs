@@ -22,6 +22,7 @@ use crate::error::{Result, err};
 use crate::lock_order::Leaf;
 use crate::net::members::Members;
 use crate::net::netlink::NetlinkSocket;
+use crate::net::packet::Taps;
 use crate::net::unix::UnixSocket;
 use crate::task::CurrentTask;
 use crate::task::namespaces::{NetNamespace, NsId};
@@ -44,6 +45,8 @@ pub struct NetStack {
     pub unix: Members<UnixSocket>,
     /// Netlink sockets.
     pub netlink: Members<NetlinkSocket>,
+    /// Packet sockets.
+    pub packets: Taps,
     /// What /proc/sys/net/ipv4 says.
     pub settings: Settings,
     /// What /proc/net/snmp says.
@@ -139,6 +142,7 @@ impl NetStack {
             raw: Members::default(),
             unix: Members::default(),
             netlink: Members::default(),
+            packets: Taps::default(),
             settings: Settings::default(),
             counters: Counters::default(),
             gate: OnceLock::new(),

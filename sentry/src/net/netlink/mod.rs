@@ -31,6 +31,7 @@ use sync::{Mutex, WaitQueue};
 use zerocopy::{FromBytes, IntoBytes};
 
 use self::message::{Reply, Request};
+use super::filter::View;
 use super::inet::stack::NetStack;
 use super::message::{Received, RecvMsg, SendMsg};
 use super::options::Options;
@@ -181,8 +182,15 @@ impl NetlinkSocket {
     }
 
     fn deliver(&self, datagrams: Vec<Vec<u8>>, group: u32) {
+        let kept = datagrams.into_iter().filter_map(|mut bytes| {
+            let view = View { whole: &bytes, ..View::default() };
+            let most = self.options.filter().verdict(|run| run(view))?;
+            bytes.truncate(most);
+            Some(bytes)
+        });
+        let kept: Vec<_> = kept.collect();
         let mut state = self.state.lock();
-        for bytes in datagrams {
+        for bytes in kept {
             if group != 0 && state.bytes + bytes.len() > self.options.receive_buffer() {
                 state.overrun = !self.has(NETLINK_NO_ENOBUFS);
                 break;
@@ -252,6 +260,10 @@ impl Socket for NetlinkSocket {
 
     fn options(&self) -> &Options {
         &self.options
+    }
+
+    fn takes_filters(&self) -> bool {
+        true
     }
 
     fn set_owner(&self, _: &CurrentTask, owner: Owner) {

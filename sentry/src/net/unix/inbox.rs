@@ -14,6 +14,7 @@ use sync::{Mutex, WaitQueue};
 use crate::error::{Result, err};
 use crate::io::IoSrc;
 use crate::lock_order::SocketQueue;
+use crate::net::filter::{Filter, View};
 use crate::net::in_flight::InFlight;
 use crate::net::message::{Ancillary, Received, RecvMsg};
 
@@ -26,6 +27,8 @@ const MAX_DATAGRAMS: usize = 512;
 #[derive(Debug)]
 pub(super) struct Inbox {
     state: Mutex<State, SocketQueue>,
+    /// What the owner does not want to hear.
+    filter: Arc<Filter>,
     /// Readiness of the socket that owns this inbox.
     pub(super) queue: WaitQueue,
 }
@@ -69,8 +72,8 @@ pub(super) struct ReadMode {
 }
 
 impl Inbox {
-    pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self { state: Mutex::default(), queue: WaitQueue::new() })
+    pub(super) fn new(filter: &Arc<Filter>) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), filter: Arc::clone(filter), queue: WaitQueue::new() })
     }
 
     /// Names the inbox whose owner sends here.
@@ -153,7 +156,12 @@ impl Inbox {
         }
         let mut bytes = vec![0; len];
         src.take_exact(&mut bytes)?;
-        state.bytes += len;
+        // Who sends does not hear that it was thrown away.
+        let Some(most) = self.filter.verdict(|run| run(View { whole: &bytes, ..View::default() })) else {
+            return Ok(len);
+        };
+        bytes.truncate(most);
+        state.bytes += bytes.len();
         state.segments.push_back(Segment { bytes, read: 0, from, ancillary: std::mem::take(ancillary) });
         drop(state);
         self.queue.notify(POLLIN | POLLRDNORM);

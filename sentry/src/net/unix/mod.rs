@@ -143,12 +143,13 @@ pub(super) fn pair(task: &CurrentTask, kind: Kind, protocol: i32) -> Result<(Arc
 
 impl UnixSocket {
     fn new(kind: Kind) -> Arc<Self> {
+        let options = Options::default();
         Arc::new_cyclic(|this| Self {
             this: this.clone(),
             kind,
-            options: Options::default(),
             peek_offset: AtomicI32::new(-1),
-            inbox: Inbox::new(),
+            inbox: Inbox::new(options.filter()),
+            options,
             state: Mutex::new(State { name: None, role: Role::Fresh, write_shut: false }),
             listed: OnceLock::new(),
         })
@@ -246,6 +247,10 @@ impl Socket for UnixSocket {
 
     fn options(&self) -> &Options {
         &self.options
+    }
+
+    fn takes_filters(&self) -> bool {
+        true
     }
 
     fn set_owner(&self, task: &CurrentTask, owner: Owner) {

@@ -7,9 +7,9 @@ use abi::capability::Cap;
 use abi::resource::Resource;
 use abi::seccomp::{MAX_INSNS_PER_PATH, SeccompFilterFlags, SockFilter};
 
-use super::bpf::Program;
 use super::notify::{Listener, Notifier};
 use super::{FILTER_PENALTY, Filter};
+use crate::bpf::{Dialect, Program};
 use crate::error::{Result, err};
 use crate::task::ptrace::Watch;
 use crate::task::signal::Attention;
@@ -38,7 +38,7 @@ impl CurrentTask {
         {
             return err(Errno::EINVAL);
         }
-        let program = Program::check(code)?;
+        let program = Program::check(code, Dialect::Seccomp)?;
         if !self.creds().no_new_privs && !self.creds().has(Cap::CAP_SYS_ADMIN) {
             return err(Errno::EACCES);
         }
@@ -72,7 +72,7 @@ impl CurrentTask {
             true => SeccompFilterFlags::SECCOMP_FILTER_FLAG_LOG,
             false => SeccompFilterFlags::empty(),
         };
-        self.attach_filter(Program::check(code)?, None, flags).map(drop)
+        self.attach_filter(Program::check(code, Dialect::Seccomp)?, None, flags).map(drop)
     }
 
     fn attach_filter(

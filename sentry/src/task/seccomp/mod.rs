@@ -1,14 +1,13 @@
 //! seccomp(2) inside the sandbox: an application filters its own calls.
 //!
 //! Filters are a chain from the newest to the oldest, shared by the tasks that inherited it. A task that has any carries
-//! [`Watch::SECCOMP`], so that others pay nothing. [`bpf`] checks and runs programs; [`notify`] is the listener's side of
+//! [`Watch::SECCOMP`], so that others pay nothing. [`crate::bpf`] checks and runs programs; [`notify`] is the listener's side of
 //! SECCOMP_RET_USER_NOTIF.
 //!
 //! Locks: a task's own state is a leaf; it changes under `Tree`, so that SECCOMP_FILTER_FLAG_TSYNC sees all threads.
 //!
 //! [`Watch::SECCOMP`]: super::ptrace::Watch::SECCOMP
 
-mod bpf;
 mod install;
 mod notify;
 
@@ -24,9 +23,9 @@ use platform::SyscallArgs;
 use sync::Mutex;
 
 use super::{CurrentTask, Task};
+use crate::bpf::Program;
 use crate::error::SysResult;
 use crate::lock_order::Leaf;
-use bpf::Program;
 use notify::Notifier;
 
 /// What a filter says about a call, made into what happens.

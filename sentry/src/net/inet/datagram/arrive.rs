@@ -10,13 +10,11 @@ use netstack::packet::{self, Packet};
 use super::inbox::QueuedError;
 use super::send::{Outgoing, make_packet};
 use super::{bind_is_many, icmp};
-use crate::net::inet::gate;
+use crate::net::inet::device::LOOPBACK_INDEX;
 use crate::net::inet::stack::{Counters, NetStack};
 
-/// A packet with UDP or ICMP in it came in.
-pub(in crate::net::inet) fn arrive(net: &Arc<NetStack>, packet: &Packet<'_>) {
-    let device =
-        net.with_links(|links| links.devices.iter().find(|device| device.index != 1).map_or(0, |device| device.index));
+/// A packet with UDP or ICMP in it came in by a device.
+pub(in crate::net) fn arrive(net: &Arc<NetStack>, packet: &Packet<'_>, device: u32) {
     let out = |from: u16, to: u16| Outgoing {
         from: SocketAddr::new(packet.from, from),
         to: SocketAddr::new(packet.to, to),
@@ -36,6 +34,11 @@ pub(in crate::net::inet) fn arrive(net: &Arc<NetStack>, packet: &Packet<'_>) {
         {
             receiver.deliver(make_packet(&out(from, to), payload.to_vec()));
         }
+        return;
+    }
+    if device == LOOPBACK_INDEX {
+        // Of the machine itself; from outside it is the engine that answers.
+        icmp::deliver(net, &out(0, 0), packet.protocol, packet.payload.to_vec());
         return;
     }
     icmp::show_raw(net, &out(0, 0), packet.protocol, packet.payload);
@@ -76,19 +79,16 @@ fn udp(net: &Arc<NetStack>, packet: &Packet<'_>, out: &Outgoing, payload: &[u8])
         return;
     }
     Counters::count(&net.counters.udp_no_port);
-    refuse(net, packet);
+    if out.device != LOOPBACK_INDEX {
+        refuse(net, packet);
+    }
 }
 
 /// Port unreachable: the beginning of the packet goes back.
 fn refuse(net: &NetStack, packet: &Packet<'_>) {
     let Some(gate) = net.gate() else { return };
     let Some(original) = packet::build(packet) else { return };
-    let v6 = packet.to.is_ipv6();
-    let (protocol, kind, code, most) = if v6 { (packet::ICMPV6, 1, 4, 1232) } else { (packet::ICMP, 3, 3, 548) };
-    let mut message = vec![kind, code, 0, 0, 0, 0, 0, 0];
-    message.extend_from_slice(&original[..original.len().min(most)]);
-    packet::finish_icmp(packet.to, packet.from, &mut message);
-    if let Some(bytes) = gate::build(packet.to, packet.from, protocol, 64, 0, &message) {
+    if let Some(bytes) = icmp::port_unreachable(packet.to, packet.from, &original) {
         let _ = gate.send_packet(&bytes);
     }
 }

@@ -1,14 +1,12 @@
 //! Control messages of datagram sockets: what the receiver asked to know, and how the sender steers one packet.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use abi::Errno;
 use abi::socket::{
     IP_PKTINFO, IP_RECVERR, IP_RECVORIGDSTADDR, IP_RECVTOS, IP_RECVTTL, IP_TOS, IP_TTL, IPV6_HOPLIMIT, IPV6_PKTINFO,
     IPV6_RECVERR, IPV6_RECVHOPLIMIT, IPV6_RECVPKTINFO, IPV6_RECVTCLASS, IPV6_TCLASS, In6Pktinfo, InPktinfo,
-    SO_RXQ_OVFL, SO_TIMESTAMP, SO_TIMESTAMP_NEW, SO_TIMESTAMPNS, SO_TIMESTAMPNS_NEW, SOL_IP, SOL_IPV6, SOL_SOCKET,
-    SOL_UDP, UDP_SEGMENT,
+    SO_RXQ_OVFL, SOL_IP, SOL_IPV6, SOL_SOCKET, SOL_UDP, UDP_SEGMENT,
 };
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -16,6 +14,7 @@ use super::DatagramSocket;
 use super::inbox::{Packet, QueuedError};
 use crate::error::{Result, err};
 use crate::net::inet::addr::Family;
+use crate::net::stamp;
 
 /// Level, type and data of a control message.
 pub(super) type Control = (i32, i32, Vec<u8>);
@@ -24,13 +23,7 @@ pub(super) type Control = (i32, i32, Vec<u8>);
 pub(super) fn received(socket: &DatagramSocket, packet: &Packet, dropped: u32) -> Vec<Control> {
     let mut out = Vec::new();
     let options = &socket.options;
-    for (name, nanos) in
-        [(SO_TIMESTAMP, false), (SO_TIMESTAMP_NEW, false), (SO_TIMESTAMPNS, true), (SO_TIMESTAMPNS_NEW, true)]
-    {
-        if options.flag(name) {
-            out.push((SOL_SOCKET, name, timestamp(packet.at, nanos)));
-        }
-    }
+    stamp::received(options, packet.at, &mut out);
     if options.flag(SO_RXQ_OVFL) && dropped > 0 {
         out.push((SOL_SOCKET, SO_RXQ_OVFL, dropped.to_ne_bytes().to_vec()));
     }
@@ -71,14 +64,6 @@ pub(super) fn received(socket: &DatagramSocket, packet: &Packet, dropped: u32) -
         }
     }
     out
-}
-
-fn timestamp(at: SystemTime, nanos: bool) -> Vec<u8> {
-    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let part = if nanos { since.subsec_nanos() } else { since.subsec_micros() };
-    let mut bytes = since.as_secs().to_ne_bytes().to_vec();
-    bytes.extend(u64::from(part).to_ne_bytes());
-    bytes
 }
 
 /// IP_RECVERR: the error and who reported it.

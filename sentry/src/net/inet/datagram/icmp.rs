@@ -6,9 +6,12 @@ use std::sync::Arc;
 use abi::Errno;
 use abi::socket::{IPPROTO_ICMP, IPPROTO_ICMPV6};
 
+use netstack::packet;
+
 use super::send::{Outgoing, make_packet};
 use super::{DatagramSocket, Family, Protocol};
 use crate::error::{Result, err};
+use crate::net::inet::gate;
 use crate::net::inet::stack::NetStack;
 
 /// Length of an IPv4 header without options.
@@ -66,8 +69,18 @@ pub(super) fn raw(net: &Arc<NetStack>, out: &Outgoing, number: u8, bytes: Vec<u8
     Ok(())
 }
 
+/// The message that nobody hears at a port: the beginning of the packet goes back.
+pub(super) fn port_unreachable(from: IpAddr, to: IpAddr, original: &[u8]) -> Option<Vec<u8>> {
+    let v6 = to.is_ipv6();
+    let (protocol, kind, code, most) = if v6 { (packet::ICMPV6, 1, 4, 1232) } else { (packet::ICMP, 3, 3, 548) };
+    let mut message = vec![kind, code, 0, 0, 0, 0, 0, 0];
+    message.extend_from_slice(&original[..original.len().min(most)]);
+    packet::finish_icmp(from, to, &mut message);
+    gate::build(from, to, protocol, 64, 0, &message)
+}
+
 /// A packet arrives: raw sockets and ping sockets get it, and an echo request its answer.
-fn deliver(net: &Arc<NetStack>, out: &Outgoing, number: u8, bytes: Vec<u8>) {
+pub(super) fn deliver(net: &Arc<NetStack>, out: &Outgoing, number: u8, bytes: Vec<u8>) {
     let v6 = out.to.is_ipv6();
     show_raw(net, out, number, &bytes);
     let icmp = if v6 { IPPROTO_ICMPV6 } else { IPPROTO_ICMP };
@@ -84,6 +97,11 @@ fn deliver(net: &Arc<NetStack>, out: &Outgoing, number: u8, bytes: Vec<u8>) {
         answer[0] = reply;
         fix_checksum(&mut answer, out.to.ip(), out.from.ip());
         let back = Outgoing { from: out.to, to: out.from, ttl: 64, tos: out.tos, device: out.device };
+        if net.packets.is_watched()
+            && let Some(packet) = gate::build(back.from.ip(), back.to.ip(), number, back.ttl, back.tos, &answer)
+        {
+            net.show_on_loopback(&packet);
+        }
         deliver(net, &back, number, answer);
     } else if bytes[0] == reply {
         let id = u16::from_be_bytes([bytes[4], bytes[5]]);

@@ -7,16 +7,21 @@ use std::time::SystemTime;
 
 use abi::Errno;
 use abi::poll::{POLLERR, POLLIN, POLLRDNORM};
-use abi::socket::{MsgFlags, SockExtendedErr};
+use abi::socket::{ETH_P_IP, ETH_P_IPV6, MsgFlags, SockExtendedErr};
 
-use super::{DatagramSocket, control};
+use super::{DatagramSocket, Protocol, control};
 use crate::error::{Result, err};
+use crate::net::filter::View;
 use crate::net::inet::addr::Family;
+use crate::net::inet::gate;
 use crate::net::inet::stack::Counters;
 use crate::net::message::{Received, RecvMsg};
+use crate::net::socket::Socket;
 
 /// What a packet costs beside its bytes, as Linux's buffers have a head.
 const OVERHEAD: usize = 768;
+/// Bytes of a UDP header.
+const UDP_HEADER: usize = 8;
 /// The most errors that wait.
 const MAX_ERRORS: usize = 64;
 
@@ -63,7 +68,12 @@ pub(super) struct Inbox {
 
 impl DatagramSocket {
     /// Hands a packet over. Without room it is lost, as it would be on Linux.
-    pub(super) fn deliver(&self, packet: Packet) {
+    pub(super) fn deliver(&self, mut packet: Packet) {
+        match self.filtered(&packet) {
+            None => return,
+            Some(most) if most < packet.bytes.len() => packet.bytes = Arc::new(packet.bytes[..most].to_vec()),
+            Some(_) => {}
+        }
         let limit = self.options.receive_buffer();
         let mut inbox = self.inbox.lock();
         let cost = packet.bytes.len() + OVERHEAD;
@@ -77,6 +87,33 @@ impl DatagramSocket {
         inbox.packets.push_back(packet);
         drop(inbox);
         self.queue.notify(POLLIN | POLLRDNORM);
+    }
+
+    /// How many bytes of the payload the socket's filter lets through; `None` for a packet that it throws away. Filters of
+    /// UDP begin at its header, those of raw IPv4 sockets at the IP header.
+    fn filtered(&self, packet: &Packet) -> Option<usize> {
+        if self.options.filter().program().is_none() {
+            return Some(usize::MAX);
+        }
+        let (from, to) = (packet.from, packet.to);
+        let (whole, data, hidden) = match self.protocol {
+            Protocol::Raw(_) if from.is_ipv4() => (packet.bytes.to_vec(), 0, 0),
+            Protocol::Udp | Protocol::UdpLite => {
+                let whole = gate::build_udp(from, to, packet.ttl, packet.tos, &packet.bytes)?;
+                let header = whole.len() - packet.bytes.len() - UDP_HEADER;
+                (whole, header, UDP_HEADER)
+            }
+            Protocol::Ping | Protocol::Raw(_) => {
+                let number = u8::try_from(self.protocol()).unwrap_or(0);
+                let whole = gate::build(from.ip(), to.ip(), number, packet.ttl, packet.tos, &packet.bytes)?;
+                let header = whole.len() - packet.bytes.len();
+                (whole, header, 0)
+            }
+        };
+        let protocol = if to.is_ipv6() { ETH_P_IPV6 } else { ETH_P_IP };
+        let view = View { whole: &whole, data, protocol, device: packet.device, ..View::default() };
+        let most = self.options.filter().verdict(|run| run(view))?;
+        Some(most.max(hidden) - hidden)
     }
 
     /// Queues an error.

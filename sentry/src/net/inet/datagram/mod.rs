@@ -11,7 +11,8 @@ mod inbox;
 mod options;
 mod send;
 
-pub(super) use arrive::{answer, arrive};
+pub(super) use arrive::answer;
+pub(in crate::net) use arrive::arrive;
 
 use std::any::Any;
 use std::net::{IpAddr, SocketAddr};
@@ -42,6 +43,12 @@ use crate::net::owner::Owner;
 use crate::net::socket::{Connect, Kind, Shutdown, Socket};
 use crate::task::CurrentTask;
 use crate::user::UserPtr;
+
+/// Reads control messages, for the fuzzer.
+#[cfg(fuzzing)]
+pub(crate) fn fuzzing(list: &[(i32, i32, Vec<u8>)]) -> bool {
+    control::steering(list).is_ok()
+}
 
 /// What it speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -262,6 +269,10 @@ impl Socket for DatagramSocket {
 
     fn options(&self) -> &Options {
         &self.options
+    }
+
+    fn takes_filters(&self) -> bool {
+        true
     }
 
     fn set_owner(&self, _: &CurrentTask, owner: Owner) {

@@ -176,6 +176,11 @@ fn transmit(socket: &DatagramSocket, out: &Outgoing, way: Way, bytes: Vec<u8>) -
         }
     }
     socket.net.count_loopback(bytes.len() + 28);
+    if socket.net.packets.is_watched()
+        && let Ok(packet) = assemble(socket, out, &bytes)
+    {
+        socket.net.show_on_loopback(&packet);
+    }
     match socket.protocol {
         Protocol::Udp => udp(socket, out, bytes, many),
         Protocol::UdpLite => lite(socket, out, bytes, many),
@@ -190,13 +195,21 @@ fn transmit(socket: &DatagramSocket, out: &Outgoing, way: Way, bytes: Vec<u8>) -
 /// Hands the packet to the wire.
 fn send_outside(socket: &DatagramSocket, out: &Outgoing, bytes: &[u8]) -> Result<()> {
     let gate = socket.net.gate().ok_or(Errno::ENETUNREACH)?;
+    let packet = assemble(socket, out, bytes)?;
+    if socket.protocol == Protocol::Udp {
+        Counters::count(&socket.net.counters.udp_out);
+    }
+    // Without room it is lost, as on a full wire.
+    let _ = gate.send_packet(&packet);
+    Ok(())
+}
+
+/// The packet with its headers.
+fn assemble(socket: &DatagramSocket, out: &Outgoing, bytes: &[u8]) -> Result<Vec<u8>> {
     let (from, to) = (out.from.ip(), out.to.ip());
     let included = socket.ip.v4(IP_HDRINCL) != 0 && out.to.is_ipv4();
     let packet = match socket.protocol {
-        Protocol::Udp => {
-            Counters::count(&socket.net.counters.udp_out);
-            gate::build_udp(out.from, out.to, out.ttl, out.tos, bytes)
-        }
+        Protocol::Udp => gate::build_udp(out.from, out.to, out.ttl, out.tos, bytes),
         Protocol::UdpLite => {
             let (from, to) = ((from, out.from.port()), (to, out.to.port()));
             packet::udplite(from, to, bytes, socket.coverage[0].load(Ordering::Relaxed))
@@ -222,10 +235,7 @@ fn send_outside(socket: &DatagramSocket, out: &Outgoing, bytes: &[u8]) -> Result
             gate::build(from, to, number, out.ttl, out.tos, &bytes)
         }
     };
-    let packet = packet.ok_or(Errno::EMSGSIZE)?;
-    // Without room it is lost, as on a full wire.
-    let _ = gate.send_packet(&packet);
-    Ok(())
+    packet.ok_or_else(|| Errno::EMSGSIZE.into())
 }
 
 fn udp(socket: &DatagramSocket, out: &Outgoing, bytes: Vec<u8>, many: bool) -> Result<()> {
@@ -294,6 +304,13 @@ pub(super) fn make_packet(out: &Outgoing, bytes: Vec<u8>) -> Packet {
 /// Nobody hears at that port: the machine says so by ICMP. Raw sockets are not shown that message.
 fn unreachable(socket: &DatagramSocket, out: &Outgoing, bytes: &[u8]) {
     let v6 = out.to.is_ipv6();
+    if socket.net.packets.is_watched()
+        && let Some(answer) = assemble(socket, out, bytes)
+            .ok()
+            .and_then(|packet| icmp::port_unreachable(out.to.ip(), out.from.ip(), &packet))
+    {
+        socket.net.show_on_loopback(&answer);
+    }
     let queues = socket.ip.queues_errors(v6);
     if queues {
         let (origin, kind, code) = if v6 { (SO_EE_ORIGIN_ICMP6, 1, 4) } else { (SO_EE_ORIGIN_ICMP, 3, 3) };

@@ -1,7 +1,8 @@
-//! Classic BPF as seccomp(2) takes it: a checker and an interpreter.
+//! Classic BPF: a checker and an interpreter, for seccomp(2) and for SO_ATTACH_FILTER.
 //!
-//! A program that [`Program::check`] let through only jumps forward, ends in a return on every path, reads inside of the call's
-//! data and only scratch words that it wrote before. So a run takes at most as many steps as there are instructions.
+//! A program that [`Program::check`] let through only jumps forward, ends in a return on every path, and reads only scratch
+//! words that it wrote before. So a run takes at most as many steps as there are instructions. What it may load is the
+//! [`Dialect`]'s to say, and [`Data`] is what it loads from.
 
 use abi::Errno;
 use abi::seccomp::*;
@@ -11,9 +12,47 @@ use crate::error::{Result, err};
 
 /// A checked program.
 #[derive(Debug)]
-pub(super) struct Program(Box<[SockFilter]>);
+pub(crate) struct Program(Box<[SockFilter]>);
+
+/// Which instructions a program may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// Loads of aligned words of a call's data, no modulo.
+    Seccomp,
+    /// Loads of bytes and words of a packet, and of what is known beside it.
+    Packet,
+}
+
+/// What a program reads.
+pub(crate) trait Data {
+    /// How long it is.
+    fn len(&self) -> u32;
+
+    /// The number at `at`, this many bytes wide; `None` ends the program with 0. From [`SKF_LL_OFF`] on, which is below zero,
+    /// it is counted from the beginnings of headers.
+    fn load(&self, at: u32, width: usize) -> Option<u32>;
+
+    /// What is known beside the data: one of SKF_AD_*, of which some look at the registers.
+    fn beside(&self, what: u32, a: u32, x: u32) -> u32;
+}
+
+impl Data for SeccompData {
+    fn len(&self) -> u32 {
+        size_of::<Self>() as u32
+    }
+
+    fn load(&self, at: u32, _: usize) -> Option<u32> {
+        let word = self.as_bytes().get(at as usize..)?.first_chunk()?;
+        Some(u32::from_ne_bytes(*word))
+    }
+
+    fn beside(&self, _: u32, _: u32, _: u32) -> u32 {
+        0
+    }
+}
 
 const LD_ABS: u16 = BPF_LD | BPF_W | BPF_ABS;
+const LDX_MSH: u16 = BPF_LDX | BPF_B | BPF_MSH;
 const LD_LEN: u16 = BPF_LD | BPF_W | BPF_LEN;
 const LDX_LEN: u16 = BPF_LDX | BPF_W | BPF_LEN;
 const LD_IMM: u16 = BPF_LD | BPF_IMM;
@@ -29,11 +68,13 @@ const JUMP: u16 = BPF_JMP | BPF_JA;
 
 /// The class bits of an instruction, its operation, and the bit that says that X is the operand.
 const CLASS: u16 = 7;
+const SIZE: u16 = 0x18;
+const MODE: u16 = 0xe0;
 const OPERATION: u16 = 0xf0;
 
 impl Program {
     /// Checks a program. EINVAL for anything that Linux does not let through.
-    pub(super) fn check(code: Vec<SockFilter>) -> Result<Self> {
+    pub(crate) fn check(code: Vec<SockFilter>, dialect: Dialect) -> Result<Self> {
         let len = code.len();
         if len == 0 || len > BPF_MAXINSNS {
             return err(Errno::EINVAL);
@@ -66,7 +107,7 @@ impl Program {
                     flow(at + 1 + usize::from(insn.jf), words)?;
                     continue;
                 }
-                LD_ABS => {
+                LD_ABS if dialect == Dialect::Seccomp => {
                     let data = size_of::<SeccompData>();
                     if !insn.k.is_multiple_of(4) || usize::try_from(insn.k).is_ok_and(|k| k >= data) {
                         return err(Errno::EINVAL);
@@ -79,7 +120,14 @@ impl Program {
                     }
                 }
                 BPF_ST | BPF_STX => words |= word().ok_or(Errno::EINVAL)?,
-                code if code & CLASS == BPF_ALU => check_alu(code, insn.k)?,
+                code if code & CLASS == BPF_ALU => check_alu(code, insn.k, dialect)?,
+                LDX_MSH if dialect == Dialect::Packet => {}
+                code if dialect == Dialect::Packet && loads(code) => {
+                    let known = insn.k < SKF_AD_OFF + SKF_AD_MAX && insn.k.is_multiple_of(4);
+                    if code & MODE == BPF_ABS && insn.k >= SKF_AD_OFF && !known {
+                        return err(Errno::EINVAL);
+                    }
+                }
                 _ => return err(Errno::EINVAL),
             }
             flow(at + 1, words)?;
@@ -87,18 +135,18 @@ impl Program {
         Ok(Self(code.into()))
     }
 
-    pub(super) fn len(&self) -> usize {
+    /// How many instructions it has.
+    pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
     /// The instructions.
-    pub(super) fn code(&self) -> &[SockFilter] {
+    pub(crate) fn code(&self) -> &[SockFilter] {
         &self.0
     }
 
-    /// What the program answers to a call.
-    pub(super) fn run(&self, data: &SeccompData) -> u32 {
-        let bytes = data.as_bytes();
+    /// What the program answers.
+    pub(crate) fn run(&self, data: &impl Data) -> u32 {
         let (mut a, mut x, mut scratch) = (0u32, 0u32, [0u32; BPF_MEMWORDS]);
         let mut rest = self.0.iter();
         while let Some(insn) = rest.next() {
@@ -108,12 +156,8 @@ impl Program {
             match insn.code {
                 RET_K => return k,
                 RET_A => return a,
-                LD_ABS => {
-                    let word = bytes.get(at..at + 4).and_then(|b| b.try_into().ok());
-                    a = word.map_or(0, u32::from_ne_bytes);
-                }
-                LD_LEN => a = size_of::<SeccompData>() as u32,
-                LDX_LEN => x = size_of::<SeccompData>() as u32,
+                LD_LEN => a = data.len(),
+                LDX_LEN => x = data.len(),
                 LD_IMM => a = k,
                 LDX_IMM => x = k,
                 LD_MEM => a = scratch.get(at).copied().unwrap_or(0),
@@ -127,6 +171,22 @@ impl Program {
                 TXA => a = x,
                 NEG => a = a.wrapping_neg(),
                 JUMP => skip = at,
+                LDX_MSH => match data.load(k, 1) {
+                    Some(byte) => x = (byte & 0xf) << 2,
+                    None => return 0,
+                },
+                code if code & CLASS == BPF_LD => {
+                    let indirect = code & MODE == BPF_IND;
+                    let loaded = match k {
+                        SKF_AD_OFF.. if !indirect && k - SKF_AD_OFF == SKF_AD_ALU_XOR_X => Some(a ^ x),
+                        SKF_AD_OFF.. if !indirect => Some(data.beside(k - SKF_AD_OFF, a, x)),
+                        _ => data.load(if indirect { k.wrapping_add(x) } else { k }, width(code)),
+                    };
+                    match loaded {
+                        Some(value) => a = value,
+                        None => return 0,
+                    }
+                }
                 code => {
                     let operand = if code & BPF_X != 0 { x } else { k };
                     if code & CLASS == BPF_JMP {
@@ -150,11 +210,26 @@ impl Program {
                 rest.nth(skip - 1);
             }
         }
-        SECCOMP_RET_KILL_THREAD
+        // Checked programs end in a return. Nothing is what both kinds answer for the worst.
+        0
     }
 }
 
-fn check_alu(code: u16, k: u32) -> Result<()> {
+/// Whether an instruction loads from the data.
+fn loads(code: u16) -> bool {
+    code & CLASS == BPF_LD && matches!(code & MODE, BPF_ABS | BPF_IND) && matches!(code & !MODE, BPF_W | BPF_H | BPF_B)
+}
+
+/// How many bytes it loads.
+const fn width(code: u16) -> usize {
+    match code & SIZE {
+        BPF_B => 1,
+        BPF_H => 2,
+        _ => 4,
+    }
+}
+
+fn check_alu(code: u16, k: u32, dialect: Dialect) -> Result<()> {
     let by_k = code & BPF_X == 0;
     let fine = match code & OPERATION {
         BPF_ADD | BPF_SUB | BPF_MUL | BPF_OR | BPF_AND | BPF_XOR => true,
@@ -162,8 +237,8 @@ fn check_alu(code: u16, k: u32) -> Result<()> {
         BPF_LSH | BPF_RSH => !by_k || k < 32,
         _ => false,
     };
-    // seccomp knows no modulo.
-    if fine && code <= 0xff && code & OPERATION != BPF_MOD { Ok(()) } else { err(Errno::EINVAL) }
+    let known = dialect == Dialect::Packet || code & OPERATION != BPF_MOD;
+    if fine && known && code <= 0xff { Ok(()) } else { err(Errno::EINVAL) }
 }
 
 fn compute(operation: u16, a: u32, operand: u32) -> Option<u32> {
@@ -172,6 +247,7 @@ fn compute(operation: u16, a: u32, operand: u32) -> Option<u32> {
         BPF_SUB => a.wrapping_sub(operand),
         BPF_MUL => a.wrapping_mul(operand),
         BPF_DIV => a.checked_div(operand)?,
+        BPF_MOD => a.checked_rem(operand)?,
         BPF_OR => a | operand,
         BPF_AND => a & operand,
         BPF_XOR => a ^ operand,
@@ -189,8 +265,46 @@ mod tests {
         SockFilter { code, jt, jf, k }
     }
 
+    /// A packet of which nothing else is known.
+    struct Bytes<'a>(&'a [u8]);
+
+    impl Data for Bytes<'_> {
+        fn len(&self) -> u32 {
+            u32::try_from(self.0.len()).expect("it is short")
+        }
+
+        fn load(&self, at: u32, width: usize) -> Option<u32> {
+            let at = usize::try_from(at).ok()?;
+            let bytes = self.0.get(at..at.checked_add(width)?)?;
+            Some(bytes.iter().fold(0, |value, byte| value << 8 | u32::from(*byte)))
+        }
+
+        fn beside(&self, what: u32, _: u32, _: u32) -> u32 {
+            what
+        }
+    }
+
+    #[test]
+    fn a_packet_filter_loads_what_is_there() {
+        let accepts = |code: Vec<SockFilter>, bytes: &[u8]| {
+            Program::check(code, Dialect::Packet).expect("a good program").run(&Bytes(bytes))
+        };
+        // The length of the header in the first byte, then the word behind it.
+        let behind = vec![insn(LDX_MSH, 0, 0, 0), insn(BPF_LD | BPF_H | BPF_IND, 0, 0, 1), insn(RET_A, 0, 0, 0)];
+        assert_eq!(accepts(behind.clone(), &[0x41, 0, 0, 0, 9, 1, 2]), 0x102);
+        assert_eq!(accepts(behind, &[0x41, 0, 0, 0, 9, 1]), 0, "it is not there");
+        let beside = |what: u32| vec![insn(BPF_LD | BPF_W | BPF_ABS, 0, 0, SKF_AD_OFF + what), insn(RET_A, 0, 0, 0)];
+        assert_eq!(accepts(beside(8), &[]), 8);
+        for unknown in [1, SKF_AD_MAX, 0xfff] {
+            assert!(Program::check(beside(unknown), Dialect::Packet).is_err(), "{unknown}");
+        }
+        let modulo = vec![insn(LD_IMM, 0, 0, 9), insn(BPF_ALU | BPF_MOD, 0, 0, 4), insn(RET_A, 0, 0, 0)];
+        assert_eq!(accepts(modulo.clone(), &[]), 1);
+        assert!(Program::check(modulo, Dialect::Seccomp).is_err(), "seccomp knows no modulo");
+    }
+
     fn run(code: Vec<SockFilter>, data: &SeccompData) -> u32 {
-        Program::check(code).expect("a good program").run(data)
+        Program::check(code, Dialect::Seccomp).expect("a good program").run(data)
     }
 
     #[test]
@@ -227,7 +341,7 @@ mod tests {
             // Written on one path only.
             vec![insn(BPF_JMP | BPF_JEQ, 0, 1, 0), insn(BPF_ST, 0, 0, 3), insn(LD_MEM, 0, 0, 3), ret],
         ] {
-            assert!(Program::check(bad.clone()).is_err(), "{bad:?}");
+            assert!(Program::check(bad.clone(), Dialect::Seccomp).is_err(), "{bad:?}");
         }
     }
 
@@ -273,8 +387,11 @@ mod tests {
                 })
                 .chain([insn(RET_A, 0, 0, 0)])
                 .collect();
-            if let Ok(program) = Program::check(code) {
+            if let Ok(program) = Program::check(code.clone(), Dialect::Seccomp) {
                 let _ = program.run(&SeccompData::default());
+            }
+            if let Ok(program) = Program::check(code, Dialect::Packet) {
+                let _ = program.run(&Bytes(&[7; 33]));
             }
         }
     }
