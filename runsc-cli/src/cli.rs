@@ -84,7 +84,10 @@ pub(crate) enum Platform {
     /// Systrap, with code rewritten at the first opportunity; for tests.
     #[value(hide = true)]
     SystrapEager,
+    /// Virtual CPUs, over /dev/kvm
     Kvm,
+    /// Kvm where the host has hardware virtualisation and /dev/kvm, systrap otherwise
+    Auto,
 }
 
 /// `--network`.

@@ -14,7 +14,7 @@ use tests::guest::build::{Program, build_all};
 use tests::guest::{Run, report, run_to_end, sandbox};
 use tests::workspace;
 
-/// The platforms that every program must run on.
+/// The platforms that every program must run on, besides kvm where there is `/dev/kvm`.
 const PLATFORMS: &str = "systrap,systrap-futex,systrap-eager,ptrace";
 /// How long one program may take.
 const SECONDS: u64 = 120;
@@ -59,11 +59,22 @@ fn run_all(wanted: &[String]) -> Result<usize, Box<dyn Error>> {
         failed += wrong.len();
         native.push(run);
     }
-    let platforms = std::env::var("GUEST_PLATFORMS").unwrap_or_else(|_| PLATFORMS.to_owned());
+    let platforms = std::env::var("GUEST_PLATFORMS").unwrap_or_else(|_| all_platforms());
     for platform in platforms.split(',').filter(|p| !p.is_empty()) {
         failed += run_on(platform, &programs, &native, &work, limit, wanted.is_empty())?;
     }
     Ok(failed)
+}
+
+/// Those that work here.
+fn all_platforms() -> String {
+    match fs::File::options().read(true).write(true).open("/dev/kvm") {
+        Ok(_) => format!("{PLATFORMS},kvm"),
+        Err(error) => {
+            println!("skip kvm: /dev/kvm: {error}");
+            PLATFORMS.to_owned()
+        }
+    }
 }
 
 fn run_natively(program: &Program, scratch: &Path, limit: Duration, in_namespace: bool) -> Result<Run, Box<dyn Error>> {

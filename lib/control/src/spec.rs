@@ -20,6 +20,8 @@ pub struct LaunchSpec {
 pub struct SandboxSpec {
     /// `--platform`.
     pub platform: PlatformKind,
+    /// `/dev/kvm`, for the platform of that name. It is closed when the machine has been made.
+    pub kvm: Option<FdSlot>,
     /// `--network`.
     pub network: NetworkKind,
     /// `--strace`: each system call is written to the debug log.
@@ -54,6 +56,8 @@ pub enum PlatformKind {
     SystrapEager,
     /// `/dev/kvm`.
     Kvm,
+    /// The same if the host has hardware for it, otherwise as [`Self::Systrap`].
+    Auto,
 }
 
 /// `--network`.

@@ -110,6 +110,13 @@ impl KvmContext {
                     }
                 }
             }
+            Exit::Port { done } => {
+                let mut bytes = [0; 2];
+                let known = space.peek(self.regs.rip.wrapping_sub(2), &mut bytes) == 2;
+                let back = if done { exception::port_instruction(known.then_some(bytes)) } else { 0 };
+                self.regs.rip = self.regs.rip.wrapping_sub(back);
+                Ok(Some(Event::Exception(Exception { signo: libc::SIGSEGV, code: SI_KERNEL, addr: UserAddr::NULL })))
+            }
             Exit::NoMemory if space.uncover_ends()? => Ok(None),
             Exit::NoMemory => Ok(Some(bus_error(UserAddr::NULL))),
             Exit::Broken(what) => {

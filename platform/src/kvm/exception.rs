@@ -70,6 +70,14 @@ fn illegal(regs: &Regs, code: impl FnOnce(&mut [u8]) -> usize) -> Meaning {
     }
 }
 
+/// How long the instruction was that used a port, from the bytes before where it ends.
+pub(super) const fn port_instruction(bytes: Option<[u8; 2]>) -> u64 {
+    match bytes {
+        Some([_, 0x6c..=0x6f | 0xec..=0xef]) => 1,
+        _ => super::layout::OUT_LEN,
+    }
+}
+
 /// Which of the exceptions that the state shows and does not mask it was.
 fn floating_point(vector: u8, regs: &Regs, vectors: Option<FpuState>) -> Meaning {
     let bytes = vectors.as_ref().map(FpuState::bytes).unwrap_or_default();

@@ -98,7 +98,8 @@ impl Machine {
 
     /// Gives a virtual CPU its own page. Returns its guest address.
     pub(super) fn make_task_page(&self, index: usize) -> Result<u64, PlatformError> {
-        let page = self.arena.page(&self.vm, &text::task_state(index, true))?;
+        let ports = self.variant() != Some(Variant::Hardware);
+        let page = self.arena.page(&self.vm, &text::task_state(index, ports))?;
         let leaf = Leaf::ours(page, false, true, false);
         let entry = tree::leaf(self, self.shared_table(), layout::task(index));
         entry.store(leaf.bits(), std::sync::atomic::Ordering::Release);
@@ -121,6 +122,10 @@ impl Machine {
         let format = XsaveFormat::new(&area, self.xcr0)?;
         self.variant.get_or_init(|| variant);
         self.format.get_or_init(|| format);
+        if variant == Variant::Hardware {
+            // Made before this was known.
+            vcpu.forbid_ports();
+        }
         Ok(())
     }
 

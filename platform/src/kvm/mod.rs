@@ -5,7 +5,7 @@
 //! - [`slots`]: guest memory, windows of the memory file and of donated files. [`arena`]: memory of page tables.
 //! - [`tree`]: the page tables of an address space. [`space`]: [`crate::AddressSpace`].
 //! - [`vcpu`]: a virtual CPU. [`pool`]: few of them for many contexts. [`exception`]: what its exceptions mean.
-//! - [`context`]: [`crate::Context`]. [`control`]: how others reach one that runs.
+//! - [`context`]: [`crate::Context`]. [`control`]: how others reach one that runs. [`calls`]: what a filter must allow.
 //!
 //! Neighbours: registers and vector state are made valid by [`crate::stub`]. See docs/decisions/0010 for how it works and
 //! why.
@@ -14,6 +14,7 @@
 //! while application code runs.
 
 mod arena;
+pub mod calls;
 mod context;
 mod control;
 mod cpuid;

@@ -13,6 +13,7 @@ use kvm_bindings::{
 };
 use kvm_ioctls::{SyncReg, VcpuExit, VcpuFd};
 
+use super::calls::SET_ATTRIBUTE;
 use super::control::Running;
 use super::layout::{self, HANDLER, HANDLERS, OUT_LEN, PORT_SYSCALL, PORT_SYSCALL32, USER32_CS};
 use super::machine::{Machine, Variant};
@@ -37,6 +38,8 @@ pub(super) enum Exit {
     Syscall { compat: bool },
     /// An exception, with its error code, and the address of a page fault.
     Vector { vector: u8, error: u64, addr: u64 },
+    /// Application code used a port of ours where it may (on a paravirtual host); with `done`, `rip` is behind that.
+    Port { done: bool },
     /// The host has no memory behind an address; not every host says which.
     NoMemory,
     /// Nothing; somebody wants something of us.
@@ -63,8 +66,6 @@ const SFMASK: u64 = 0x25_7fd5;
 const USER_FLAGS: u64 = 0x25_4dd5;
 const FIXED_FLAGS: u64 = 0x202;
 
-/// `KVM_SET_DEVICE_ATTR`, which kvm-ioctls has for other architectures.
-pub(super) const SET_DEVICE_ATTR: u64 = 0x4018_aee1;
 /// Exceptions that push an error code.
 const WITH_ERROR: u32 =
     1 << 8 | 1 << 10 | 1 << 11 | 1 << 12 | 1 << 13 | 1 << 14 | 1 << 17 | 1 << 21 | 1 << 29 | 1 << 30;
@@ -135,8 +136,9 @@ impl Vcpu {
             addr: (&raw const offset).addr() as u64,
             flags: 0,
         };
+        // kvm-ioctls has this call for other architectures only.
         // SAFETY: the call reads the attribute, and the word that it points to.
-        if unsafe { libc::ioctl(self.fd.as_raw_fd(), SET_DEVICE_ATTR, &raw const attribute) } == 0 {
+        if unsafe { libc::ioctl(self.fd.as_raw_fd(), SET_ATTRIBUTE.into(), &raw const attribute) } == 0 {
             return Ok(());
         }
         let entry = kvm_msr_entry { index: MSR_TSC, data: host::tsc::now(), ..kvm_msr_entry::default() };
@@ -200,7 +202,7 @@ impl Vcpu {
     pub(super) fn run(&mut self, regs: &mut Regs) -> Result<Exit, PlatformError> {
         let out = match self.fd.run() {
             Ok(VcpuExit::IoOut(port, _)) => Out::Port(port),
-            Ok(VcpuExit::IoIn(..)) => Out::Port(u16::MAX),
+            Ok(VcpuExit::IoIn(..)) => Out::PortIn,
             Ok(VcpuExit::MemoryFault { .. }) => Out::NoMemory,
             Ok(VcpuExit::InternalError) => Out::Emulation,
             Ok(VcpuExit::Intr) => Out::Interrupted,
@@ -231,9 +233,13 @@ impl Vcpu {
                 (Ok(vector), _) if ring == 0 && within(at, HANDLERS + u64::from(vector) * HANDLER) => {
                     self.exception(vector, addr, regs)
                 }
-                _ => self.forbidden_port(regs)?,
+                _ => self.forbidden_port(),
             },
-            Out::Port(_) => self.forbidden_port(regs)?,
+            Out::Port(_) => self.forbidden_port(),
+            Out::PortIn => {
+                self.forbidden_port();
+                Exit::Port { done: false }
+            }
             Out::NoMemory if ring == 3 => Exit::NoMemory,
             Out::Emulation if ring == 3 => Exit::Vector { vector: 6, error: 0, addr: 0 },
             Out::Interrupted if at == layout::SYSCALL && (ring == 0 || paravirtual) => syscall(regs, false),
@@ -242,7 +248,7 @@ impl Vcpu {
                 Some(vector @ 0..256) => self.exception(vector as u8, addr, regs),
                 _ => Exit::Broken("an interruption in ring 0"),
             },
-            Out::Interrupted => self.requeued(regs)?,
+            Out::Interrupted => self.requeued()?,
             Out::NoMemory => Exit::Broken("our own memory is gone"),
             Out::Emulation => Exit::Broken("an instruction of ring 0 that the host cannot emulate"),
             Out::Broken(what) => Exit::Broken(what),
@@ -277,7 +283,7 @@ impl Vcpu {
 
     /// An exception that was about to be delivered when we were interrupted becomes one that was, so that it cannot hit whoever
     /// runs here next.
-    fn requeued(&mut self, regs: &Regs) -> Result<Exit, PlatformError> {
+    fn requeued(&mut self) -> Result<Exit, PlatformError> {
         let mut events = self.fd.get_vcpu_events().map_err(|error| failed("KVM_GET_VCPU_EVENTS", &error))?;
         if events.exception.injected == 0 && events.exception.pending == 0 {
             return Ok(Exit::Interrupted);
@@ -286,18 +292,15 @@ impl Vcpu {
         (events.exception.injected, events.exception.pending) = (0, 0);
         self.fd.set_vcpu_events(&events).map_err(|error| failed("KVM_SET_VCPU_EVENTS", &error))?;
         let sregs = self.fd.get_sregs().map_err(|error| failed("KVM_GET_SREGS", &error))?;
-        let _ = regs;
         Ok(Exit::Vector { vector, error: error.into(), addr: sregs.cr2 })
     }
 
-    /// Application code used a port of ours where it may (on a paravirtual host): for it that is forbidden as all others are.
-    fn forbidden_port(&mut self, regs: &mut Regs) -> Result<Exit, PlatformError> {
-        // What the host would still do to the registers, it does to those that we do not use any more.
+    /// What the host would still do to registers for an instruction like `in`, it does to those that are not used any more.
+    fn forbidden_port(&mut self) -> Exit {
         self.fd.set_kvm_immediate_exit(1);
         let _ = self.fd.run();
         self.fd.set_kvm_immediate_exit(0);
-        regs.rip = regs.rip.wrapping_sub(OUT_LEN);
-        Ok(Exit::Vector { vector: 13, error: 0, addr: 0 })
+        Exit::Port { done: true }
     }
 
     /// Registers as the host left them.
@@ -358,6 +361,11 @@ impl Vcpu {
         unsafe { self.fd.set_xsave(&area) }.map_err(|error| failed("KVM_SET_XSAVE", &error))
     }
 
+    /// Takes all ports from ring 3, for the trial's virtual CPU, which is the first.
+    pub(super) fn forbid_ports(&self) {
+        self.machine.arena.fill(self.page, &text::task_state(0, false));
+    }
+
     /// Which ring it came out of, for the trial.
     pub(super) fn ring(&mut self) -> u8 {
         self.fd.sync_regs_mut().sregs.cs.dpl
@@ -367,6 +375,7 @@ impl Vcpu {
 /// How the host's call ended.
 enum Out {
     Port(u16),
+    PortIn,
     NoMemory,
     Emulation,
     Interrupted,

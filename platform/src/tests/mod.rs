@@ -2,6 +2,7 @@
 
 mod events;
 pub(crate) mod harness;
+mod kvm;
 mod lifetime;
 mod speed;
 mod threads;

@@ -9,6 +9,7 @@ use control::{
     ContainerSpec, ContainerStats, ExitStatus, Failure, LinkSpec, ProcessInfo, ProcessSpec, SandboxSpec, SignalTarget,
     Status,
 };
+use platform::kvm::Kvm;
 use platform::ptrace::Ptrace;
 use platform::systrap::{Systrap, Variant};
 use platform::{Platform, PlatformError};
@@ -19,10 +20,10 @@ use sentry::time::Clocks;
 
 use super::engine::Engine;
 
-/// Makes the platform and the kernel. Called on the first thread, before there are others.
-pub(super) fn boot(sandbox: &SandboxSpec) -> Result<Arc<dyn Engine>, Failure> {
+/// Makes the platform and the kernel. Called on the first thread, before there are others. Says which platform it is.
+pub(super) fn boot(sandbox: &SandboxSpec, kvm: Option<OwnedFd>) -> Result<(Arc<dyn Engine>, PlatformKind), Failure> {
     // First: its zygote is forked while there is one thread.
-    let platform = make_platform(sandbox.platform)?;
+    let (platform, kind) = choose_platform(sandbox.platform, kvm)?;
     let failed = |what: &str, error: &dyn std::fmt::Display| Failure::other(format!("cannot make {what}: {error}"));
     let cpus = match usize::try_from(sandbox.cpus).unwrap_or(0) {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -42,17 +43,33 @@ pub(super) fn boot(sandbox: &SandboxSpec) -> Result<Arc<dyn Engine>, Failure> {
         // Before the filter: it asks the host's kernel over a socket of its own.
         sentry::net::inet::host::attach(&kernel)?;
     }
-    Ok(Arc::new(Sentry(kernel)))
+    Ok((Arc::new(Sentry(kernel)), kind))
 }
 
-fn make_platform(kind: PlatformKind) -> Result<Arc<dyn Platform>, Failure> {
+fn choose_platform(kind: PlatformKind, kvm: Option<OwnedFd>) -> Result<(Arc<dyn Platform>, PlatformKind), Failure> {
+    if kind != PlatformKind::Auto {
+        return Ok((make_platform(kind, kvm)?, kind));
+    }
+    match make_platform(PlatformKind::Kvm, kvm) {
+        Ok(platform) => Ok((platform, PlatformKind::Kvm)),
+        Err(failure) => {
+            tracing::debug!(?failure, "no virtual CPUs: systrap instead");
+            Ok((make_platform(PlatformKind::Systrap, None)?, PlatformKind::Systrap))
+        }
+    }
+}
+
+fn make_platform(kind: PlatformKind, kvm: Option<OwnedFd>) -> Result<Arc<dyn Platform>, Failure> {
     let made: Result<Arc<dyn Platform>, PlatformError> = match kind {
         PlatformKind::Ptrace => Ptrace::new().map(|platform| Arc::new(platform) as _),
         PlatformKind::Systrap => Systrap::new().map(|platform| Arc::new(platform) as _),
         PlatformKind::SystrapPlain => Systrap::with(Variant::Notify).map(|platform| Arc::new(platform) as _),
         PlatformKind::SystrapFutex => Systrap::with(Variant::Futex).map(|platform| Arc::new(platform) as _),
         PlatformKind::SystrapEager => Systrap::eagerly_direct().map(|platform| Arc::new(platform) as _),
-        PlatformKind::Kvm => return Err(Failure::other("this platform is not built in, use --platform=systrap")),
+        PlatformKind::Kvm | PlatformKind::Auto => {
+            let device = kvm.ok_or_else(|| Failure::other("/dev/kvm was not handed over"))?;
+            Kvm::new(device).map(|platform| Arc::new(platform) as _)
+        }
     };
     made.map_err(|e| Failure::other(e.to_string()))
 }

@@ -95,12 +95,12 @@ fn build(channel: &Channel) -> Result<Sandbox, Failure> {
     let signals = signals::Signals::block().map_err(|e| failure("cannot receive signals", &e))?;
     let control = files.take(sandbox.control).map_err(wire_failure)?;
     tracing::debug!("shut in");
-    let engine = kernel::boot(&sandbox)?;
+    let kvm = sandbox.kvm.map(|slot| files.take(slot)).transpose().map_err(wire_failure)?;
+    let (engine, platform) = kernel::boot(&sandbox, kvm)?;
     tracing::debug!("kernel made");
     // Only now: stubs of the ptrace platform must be traceable, and they are what we were when the zygote was cloned.
     host::process::forbid_dumps().map_err(|e| failure("cannot forbid dumps", &e))?;
-    filter::put_on(sandbox.platform, sandbox.debug, host_network)
-        .map_err(|e| failure("cannot put on the filter", &e))?;
+    filter::put_on(platform, sandbox.debug, host_network).map_err(|e| failure("cannot put on the filter", &e))?;
     tracing::debug!("filter put on");
     let id = container.id.clone();
     engine.create(container, files)?;

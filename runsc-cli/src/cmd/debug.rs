@@ -75,7 +75,11 @@ fn host_calls() -> Result<String> {
         }
         Ok(())
     };
-    for (who, platform) in [("sandbox/systrap", PlatformKind::Systrap), ("sandbox/ptrace", PlatformKind::Ptrace)] {
+    for (who, platform) in [
+        ("sandbox/systrap", PlatformKind::Systrap),
+        ("sandbox/ptrace", PlatformKind::Ptrace),
+        ("sandbox/kvm", PlatformKind::Kvm),
+    ] {
         for rules in rules::of(platform, false) {
             list(who, rules)?;
         }

@@ -33,7 +33,7 @@ pub(crate) fn main() -> Result<u8> {
         },
         "annotations": {
             "runsc-rs.version": env!("CARGO_PKG_VERSION"),
-            "runsc-rs.platforms": "systrap,ptrace",
+            "runsc-rs.platforms": "systrap,ptrace,kvm",
         },
     });
     super::print(&format!("{}\n", serde_json::to_string_pretty(&features)?))

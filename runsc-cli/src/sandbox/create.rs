@@ -10,7 +10,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
-use control::spec::{NetworkKind, PlatformKind, SandboxSpec};
+use control::spec::{NetworkKind, SandboxSpec};
 use control::wire::WireError;
 use control::{LaunchSpec, Reply};
 use host::tty::WindowSize;
@@ -24,7 +24,7 @@ use super::making::Making;
 use super::pod;
 use crate::boot::GoOn;
 use crate::channel::Channel;
-use crate::cli::{Global, Network, Platform};
+use crate::cli::{Global, Network};
 use crate::config::overlay::OverlayMode;
 use crate::config::{self, Bundle, container};
 use crate::state::Root;
@@ -80,7 +80,7 @@ pub(crate) fn of_bundle(
     overlay: &OverlayMode,
     mut files: Vec<(u32, OwnedFd)>,
 ) -> Result<Created> {
-    let platform = platform(global.platform, global.switches.rewrite)?;
+    let (platform, kvm) = super::platform::choose(global.platform, global.switches.rewrite)?;
     let network = network(global.network, &bundle.spec);
     let root = Root::new(global.root.as_deref())?;
     if let Some(pod) = pod::of(&bundle.spec) {
@@ -106,6 +106,7 @@ pub(crate) fn of_bundle(
     let host_memory = host_memory();
     let sandbox_spec = SandboxSpec {
         platform,
+        kvm: kvm.map(|device| plan.files.add(device)),
         network,
         strace: global.switches.strace,
         debug: global.switches.debug,
@@ -183,17 +184,6 @@ pub(crate) fn inherited_files(count: u32) -> Result<Vec<(u32, OwnedFd)>> {
             .map_err(|_| anyhow!("unable to preserve file descriptor {number}: it is not open"))
     };
     (3..count.saturating_add(3)).map(inherited).collect()
-}
-
-fn platform(platform: Platform, rewrite: bool) -> Result<PlatformKind> {
-    match platform {
-        Platform::Ptrace => Ok(PlatformKind::Ptrace),
-        Platform::Systrap if rewrite => Ok(PlatformKind::Systrap),
-        Platform::Systrap => Ok(PlatformKind::SystrapPlain),
-        Platform::SystrapFutex => Ok(PlatformKind::SystrapFutex),
-        Platform::SystrapEager => Ok(PlatformKind::SystrapEager),
-        Platform::Kvm => bail!("platform kvm is not available in this version: use --platform=systrap"),
-    }
 }
 
 /// Without the flag it is as the configuration says: a container that has no network namespace shares the host's (`docker run

@@ -22,9 +22,9 @@ fn host_calls(listing: &str) -> String {
         tables.entry(who).or_default().push(fields.collect());
     }
     let mut text = String::new();
-    // What both platforms have stands once.
-    let common: Vec<_> =
-        tables["sandbox/systrap"].iter().filter(|row| tables["sandbox/ptrace"].contains(row)).cloned().collect();
+    // What all platforms have stands once.
+    let on_all = |row: &&Vec<&str>| ["sandbox/ptrace", "sandbox/kvm"].iter().all(|who| tables[*who].contains(*row));
+    let common: Vec<_> = tables["sandbox/systrap"].iter().filter(on_all).cloned().collect();
     let mut table = |title: &str, rows: &[Vec<&str>]| {
         let _ = writeln!(text, "### {title}\n\n| call | how | why |\n|---|---|---|");
         for row in rows {
@@ -39,6 +39,7 @@ fn host_calls(listing: &str) -> String {
     for (who, title) in [
         ("sandbox/systrap", "Sandbox, on systrap besides"),
         ("sandbox/ptrace", "Sandbox, on ptrace besides"),
+        ("sandbox/kvm", "Sandbox, on kvm besides"),
         ("sandbox/host-network", "Sandbox, with `--network=host` besides"),
         ("gofer", "Gofer"),
     ] {

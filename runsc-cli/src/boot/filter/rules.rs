@@ -3,10 +3,20 @@
 use control::spec::PlatformKind;
 use host::filter::Arg::{Bits, Is};
 use host::filter::{Absent, Rule, rules};
+use platform::kvm::calls;
 
 /// What a sandbox process may do on a platform, and with the host's network.
 pub(crate) fn of(platform: PlatformKind, host_network: bool) -> Vec<&'static [Rule]> {
-    let of_platform = if platform == PlatformKind::Ptrace { PTRACE } else { SYSTRAP };
+    let of_platform = match platform {
+        PlatformKind::Ptrace => PTRACE,
+        PlatformKind::Kvm => KVM,
+        // Which one it is, is known before there is a filter.
+        PlatformKind::Auto => &[],
+        PlatformKind::Systrap
+        | PlatformKind::SystrapPlain
+        | PlatformKind::SystrapFutex
+        | PlatformKind::SystrapEager => SYSTRAP,
+    };
     let more = if host_network { HOST_NETWORK } else { &[] };
     [&[COMMON, of_platform], more].concat()
 }
@@ -50,12 +60,21 @@ const SYSTRAP: &[Rule] = rules! {
         [Is(1, host::notify::RECEIVE)] [Is(1, host::notify::SEND)] [Is(1, host::notify::SET_FLAGS)];
 };
 
-/// What both need, and everything that has nothing to do with application code.
+/// A machine that is made; `/dev/kvm` itself is closed by then.
+const KVM: &[Rule] = rules! {
+    SYS_ioctl "runs virtual CPUs, makes more of them, gives the machine windows of files as memory; the vector state of one that changes hands"
+        [Is(1, calls::RUN)] [Is(1, calls::CREATE_VCPU)] [Is(1, calls::SET_MEMORY)] [Is(1, calls::SET_CPUID)]
+        [Is(1, calls::SET_MSRS)] [Is(1, calls::GET_SREGS)] [Is(1, calls::SET_SREGS)] [Is(1, calls::SET_XCRS)]
+        [Is(1, calls::GET_XSAVE)] [Is(1, calls::SET_XSAVE)] [Is(1, calls::GET_EVENTS)] [Is(1, calls::SET_EVENTS)]
+        [Is(1, calls::SET_ATTRIBUTE)];
+};
+
+/// What all need, and everything that has nothing to do with application code.
 const COMMON: &[Rule] = rules! {
     // Application code: stubs, which are children of ours.
     SYS_wait4 "waits for a stub to stop or to end";
     SYS_kill "ends a stub" [Is(1, libc::SIGKILL as u32)];
-    SYS_tgkill "takes a stub out of application code, interrupts a thread of ours";
+    SYS_tgkill "takes a stub or virtual CPU out of application code, interrupts a thread of ours";
     SYS_sched_setaffinity "keeps a stub and its tracer on one CPU while they hand over often; a thread of ours runs anywhere";
     SYS_sched_getaffinity "finds the CPUs there are";
 
@@ -64,7 +83,7 @@ const COMMON: &[Rule] = rules! {
     SYS_mprotect "guard pages of stacks, growth of the heap" [NOT_EXECUTABLE];
     SYS_munmap "windows, stacks";
     SYS_mremap "growth of large allocations";
-    SYS_madvise "gives back stacks and heap";
+    SYS_madvise "gives back stacks and heap; takes pages from a machine";
     SYS_brk "the heap";
     SYS_mincore "which pages of the memory file exist, for short ranges";
     SYS_memfd_create "memory files of applications with seals";
