@@ -103,6 +103,11 @@ impl Thread {
             let over = match self.spin.after(&mut look) {
                 Next::Look => false,
                 Next::Ask if self.has_notification() => {
+                    // It may be from one that waits for the answer to what it has posted just now.
+                    if let Some(found) = self.find()? {
+                        self.spin.served();
+                        return Ok(Some(found));
+                    }
                     if self.spin.lets_pass() {
                         return self.receive().map(Some);
                     }
