@@ -3,7 +3,7 @@
 //! An instruction of five bytes before the `syscall`, together with it, becomes `jmp [gate]`. The gate's address ends in the
 //! bytes `0f 05`, which are the `syscall` instruction's: so that stays where it is, and works for whoever jumps to it, for
 //! calls that are made again after a signal, and for gates that have nothing faster to offer at the moment. That is why
-//! gates lie where they do ([`GATES`]), in a page that each address space has for itself.
+//! gates lie where they do ([`GATES`]), in pages that each address space has for itself.
 //!
 //! Everything here is computed from bytes; who writes them, and when no code may be running there, is the sentry's
 //! business (`sentry/src/mm/rewrite.rs`).
@@ -12,14 +12,19 @@ use abi::{PAGE_SIZE, UserAddr, UserRange};
 
 use crate::event::SyscallArgs;
 
-/// The page of the gates.
-pub const GATES: UserRange = UserRange { start: UserAddr(0x050f_0000), end: UserAddr(0x050f_0000 + PAGE_SIZE) };
+/// The pages of the gates, and up to [`LONE`].
+pub const GATES: UserRange = UserRange { start: UserAddr(0x050f_0000), end: UserAddr(0x050f_d000) };
 /// How many gates there are.
-pub const COUNT: usize = (PAGE_SIZE / GATE) as usize;
+pub const COUNT: usize = 256;
+/// An address of a gate that ends in the bytes of `xor eax, eax` and of `syscall`: both stay where they are in code that jumps
+/// through it. There is just one.
+const LONE: UserAddr = UserAddr(0x050f_c031);
+const _: () = assert!(GATES.start.0 + COUNT as u64 * GATE <= LONE.0 && LONE.0 + 8 <= GATES.end.0);
+const _: () = assert!(GATES.end.0.is_multiple_of(PAGE_SIZE));
 /// Bytes for each.
 pub const GATE: u64 = 64;
 /// How many bytes around the end of a `syscall` instruction tell what it is, before and after.
-pub const BEFORE: u64 = 8;
+pub const BEFORE: u64 = 9;
 /// See [`BEFORE`].
 pub const AFTER: u64 = 24;
 
@@ -51,7 +56,9 @@ pub struct Entries {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rewrite {
     /// The gate, to be written first.
-    pub gate: (UserAddr, [u8; GATE as usize]),
+    pub gate: Vec<(UserAddr, Vec<u8>)>,
+    /// Whether it takes the address that there is only one of.
+    pub lone: bool,
     /// Bytes of the application's code, in the order in which to write them.
     pub code: Vec<(UserAddr, Vec<u8>)>,
 }
@@ -64,14 +71,17 @@ enum Form {
     Load([u8; LOAD]),
     /// `xor eax, eax`, with room for the jump behind the end of the function.
     Zero,
+    /// `mov edi, [rsp + N]`, which is made in the gate, and then `xor eax, eax`.
+    LoadAndZero([u8; 4]),
 }
 
 /// How to rewrite the `syscall` that made `call`, so that it goes through gate `number`; none if it has no form that is known.
+/// `lone` tells whether the address is free that there is only one of.
 /// `before` and `after` are the bytes on both sides of `call.ip`.
 #[must_use]
 pub fn rewrite(
     entries: &Entries,
-    number: usize,
+    (number, lone): (usize, bool),
     call: &SyscallArgs,
     before: &[u8; BEFORE as usize],
     after: &[u8; AFTER as usize],
@@ -80,11 +90,11 @@ pub fn rewrite(
     let gate = GATES.start.0 + number * GATE;
     let jump = jump(gate)?;
     let ip = call.ip;
-    let (mut target, mut load) = (entries.number_known, None);
+    let (mut target, mut load, mut pointer) = (entries.number_known, Vec::new(), None);
     let code = match form(call, before, after)? {
         Form::Number => vec![(ip.0.checked_sub(7)?, jump[..5].to_vec())],
         Form::Load(instruction) => {
-            (target, load) = (entries.number_in_rax, Some(instruction));
+            (target, load) = (entries.number_in_rax, instruction.to_vec());
             vec![(ip.0.checked_sub(7)?, jump[..5].to_vec())]
         }
         Form::Zero => {
@@ -93,9 +103,20 @@ pub fn rewrite(
             let short = u8::try_from(END_OF_ZERO + 2).ok()?;
             vec![(room, jump.to_vec()), (ip.0.checked_sub(4)?, vec![0xeb, short])]
         }
+        Form::LoadAndZero(instruction) => {
+            if !lone {
+                return None;
+            }
+            load = instruction.to_vec();
+            pointer = Some((LONE, (gate + CODE).to_le_bytes().to_vec()));
+            // A jump with a prefix that means nothing, so that it begins where the load did. The rest of it is there.
+            vec![(ip.0.checked_sub(8)?, vec![0x3e, 0xff, 0x24, 0x25])]
+        }
     };
     let code = code.into_iter().map(|(at, bytes)| (UserAddr(at), bytes)).collect();
-    Some(Rewrite { gate: (UserAddr(gate), gate_bytes(gate, target, load, call)), code })
+    let lone = pointer.is_some();
+    let gate = (UserAddr(gate), gate_bytes(gate, target, &load, call).to_vec());
+    Some(Rewrite { gate: std::iter::once(gate).chain(pointer).collect(), lone, code })
 }
 
 /// `jmp [gate]`.
@@ -104,7 +125,7 @@ fn jump(gate: u64) -> Option<[u8; 7]> {
     ([c, d] == SYSCALL).then_some([0xff, 0x24, 0x25, a, b, c, d])
 }
 
-fn gate_bytes(gate: u64, target: u64, load: Option<[u8; LOAD]>, call: &SyscallArgs) -> [u8; GATE as usize] {
+fn gate_bytes(gate: u64, target: u64, load: &[u8], call: &SyscallArgs) -> [u8; GATE as usize] {
     let mut bytes = [0xcc; GATE as usize];
     let mut put = |at: u64, part: &[u8]| {
         bytes[at as usize..at as usize + part.len()].copy_from_slice(part);
@@ -114,7 +135,7 @@ fn gate_bytes(gate: u64, target: u64, load: Option<[u8; LOAD]>, call: &SyscallAr
     put(DESCRIPTION + DESCRIBED_RETURN, &call.ip.0.to_le_bytes());
     put(DESCRIPTION + DESCRIBED_SYSCALL, &(call.ip.0 - 2).to_le_bytes());
     put(DESCRIPTION + DESCRIBED_NUMBER, &call.nr.to_le_bytes());
-    let mut at = put(CODE, load.as_ref().map_or(&[], |load| &load[..]));
+    let mut at = put(CODE, load);
     // lea r11, [rip + description]; jmp [rip + target]
     at = put(at, &[0x4c, 0x8d, 0x1d]);
     at = put(at, &relative(at + 4, DESCRIPTION));
@@ -138,6 +159,12 @@ fn form(call: &SyscallArgs, before: &[u8; BEFORE as usize], after: &[u8; AFTER a
     }
     if call.nr == 0 && load.ends_with(&[0x31, 0xc0]) && has_room(after) {
         return Some(Form::Zero);
+    }
+    if let [first, a @ 0x8b, b @ 0x7c, c @ 0x24, d, 0x31, 0xc0, ..] = before
+        && call.nr == 0
+        && !(0x40..0x50).contains(first)
+    {
+        return Some(Form::LoadAndZero([*a, *b, *c, *d]));
     }
     // With these before it, an immediate goes to one of r8 to r15.
     let extended = (0x40..0x50).contains(prefix);
@@ -197,25 +224,25 @@ mod tests {
     #[test]
     fn the_syscall_instruction_stays() {
         let site = before(&[0xb8, 17, 0, 0, 0, 0x0f, 0x05]);
-        let done = rewrite(&ENTRIES, 3, &call(17), &site, &NONE).expect("a known form");
-        assert_eq!(done.gate.0, UserAddr(GATES.start.0 + 3 * 64));
+        let done = rewrite(&ENTRIES, (3, true), &call(17), &site, &NONE).expect("a known form");
+        assert_eq!(done.gate[0].0, UserAddr(GATES.start.0 + 3 * 64));
         assert_eq!(done.code, vec![(UserAddr(IP.0 - 7), vec![0xff, 0x24, 0x25, 0xc0, 0x00])]);
-        assert_eq!(done.gate.1[..8], (GATES.start.0 + 3 * 64 + 32).to_le_bytes());
-        assert_eq!(done.gate.1[8..16], IP.0.to_le_bytes());
-        assert_eq!(done.gate.1[56..64], ENTRIES.number_known.to_le_bytes());
+        assert_eq!(done.gate[0].1[..8], (GATES.start.0 + 3 * 64 + 32).to_le_bytes());
+        assert_eq!(done.gate[0].1[8..16], IP.0.to_le_bytes());
+        assert_eq!(done.gate[0].1[56..64], ENTRIES.number_known.to_le_bytes());
     }
 
     #[test]
     fn a_move_to_another_register_is_none_to_eax() {
         let site = before(&[0x41, 0xb8, 17, 0, 0, 0, 0x0f, 0x05]);
-        assert_eq!(rewrite(&ENTRIES, 0, &call(17), &site, &NONE), None);
+        assert_eq!(rewrite(&ENTRIES, (0, true), &call(17), &site, &NONE), None);
     }
 
     #[test]
     fn the_number_has_to_be_the_one_that_was_called() {
         let site = before(&[0xb8, 17, 0, 0, 0, 0x0f, 0x05]);
-        assert_eq!(rewrite(&ENTRIES, 0, &call(18), &site, &NONE), None);
-        assert_eq!(rewrite(&ENTRIES, COUNT, &call(17), &site, &NONE), None);
+        assert_eq!(rewrite(&ENTRIES, (0, true), &call(18), &site, &NONE), None);
+        assert_eq!(rewrite(&ENTRIES, (COUNT, true), &call(17), &site, &NONE), None);
     }
 
     #[test]
@@ -223,14 +250,29 @@ mod tests {
         for load in [[0xbf, 0x9c, 0xff, 0xff, 0xff], [0xbe, 1, 0, 0, 0], [0x4c, 0x8b, 0x4c, 0x24, 0x08]] {
             let mut bytes = load.to_vec();
             bytes.extend([0x0f, 0x05]);
-            let done = rewrite(&ENTRIES, 1, &call(257), &before(&bytes), &NONE).expect("a known form");
-            assert_eq!(done.gate.1[32..37], load);
-            assert_eq!(done.gate.1[37..40], [0x4c, 0x8d, 0x1d]);
-            assert_eq!(done.gate.1[56..64], ENTRIES.number_in_rax.to_le_bytes());
+            let done = rewrite(&ENTRIES, (1, true), &call(257), &before(&bytes), &NONE).expect("a known form");
+            assert_eq!(done.gate[0].1[32..37], load);
+            assert_eq!(done.gate[0].1[37..40], [0x4c, 0x8d, 0x1d]);
+            assert_eq!(done.gate[0].1[56..64], ENTRIES.number_in_rax.to_le_bytes());
         }
         // Not what it was called with: this is part of something else.
         let site = before(&[0xbf, 0x9d, 0xff, 0xff, 0xff, 0x0f, 0x05]);
-        assert_eq!(rewrite(&ENTRIES, 1, &call(257), &site, &NONE), None);
+        assert_eq!(rewrite(&ENTRIES, (1, true), &call(257), &site, &NONE), None);
+    }
+
+    #[test]
+    fn the_code_between_a_load_and_the_call_stays() {
+        let site = before(&[0x8b, 0x7c, 0x24, 0x08, 0x31, 0xc0, 0x0f, 0x05]);
+        let done = rewrite(&ENTRIES, (2, true), &call(0), &site, &NONE).expect("a known form");
+        // With what follows: jmp ds:[0x050fc031].
+        assert_eq!(done.code, vec![(UserAddr(IP.0 - 8), vec![0x3e, 0xff, 0x24, 0x25])]);
+        assert_eq!(done.gate[0].1[32..36], site[1..5]);
+        assert_eq!(done.gate[1], (UserAddr(0x050f_c031), (GATES.start.0 + 2 * 64 + 32).to_le_bytes().to_vec()));
+        assert!(done.lone);
+        assert_eq!(rewrite(&ENTRIES, (2, false), &call(0), &site, &NONE), None);
+        // A load to another register.
+        let site = before(&[0x44, 0x8b, 0x7c, 0x24, 0x08, 0x31, 0xc0, 0x0f, 0x05]);
+        assert_eq!(rewrite(&ENTRIES, (2, true), &call(0), &site, &NONE), None);
     }
 
     #[test]
@@ -238,9 +280,9 @@ mod tests {
         let site = before(&[0x31, 0xc0, 0x0f, 0x05]);
         let mut after = NONE;
         after[..9].copy_from_slice(&[0x48, 0x3d, 0x00, 0xf0, 0xff, 0xff, 0x77, 0x5b, 0xc3]);
-        assert_eq!(rewrite(&ENTRIES, 0, &call(0), &site, &after), None, "no room");
+        assert_eq!(rewrite(&ENTRIES, (0, true), &call(0), &site, &after), None, "no room");
         after[9..19].copy_from_slice(&[0x66, 0x2e, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0]);
-        let done = rewrite(&ENTRIES, 0, &call(0), &site, &after).expect("a known form");
+        let done = rewrite(&ENTRIES, (0, true), &call(0), &site, &after).expect("a known form");
         assert_eq!(done.code[0].0, UserAddr(IP.0 + 9));
         assert_eq!(done.code[0].1, [0xff, 0x24, 0x25, 0x00, 0x00, 0x0f, 0x05]);
         assert_eq!(done.code[1], (UserAddr(IP.0 - 4), vec![0xeb, 0x0b]));

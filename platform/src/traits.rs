@@ -73,6 +73,13 @@ pub trait Context: Debug + Send {
         false
     }
 
+    /// The task is about to wait in its call for another one, probably for a short time; or has done so. Returns whether its
+    /// application thread waits on a CPU meanwhile, which it then shares with others who do.
+    fn takes_turns(&self, begins: bool) -> bool {
+        let _ = begins;
+        false
+    }
+
     /// Gives up what the context holds in the address space it last ran in (execve, exit). Registers stay.
     fn detach(&mut self);
 }

@@ -324,3 +324,47 @@ TEST(a_load_that_faults_does_so_where_it_is_written) {
     CHECK_EQ(fault_at, (unsigned long)nothing + 8);
     CHECK_EQ(with_stack(SYS_getppid, stack), 5);
 }
+
+/* The C library reads in another way where there are several threads. */
+static void *read_all(void *arg) {
+    int *fds = arg;
+    long sum = 0;
+    for (int i = 0; i < OFTEN; i++) {
+        unsigned char c;
+        if (read(fds[0], &c, 1) != 1)
+            return (void *)-1;
+        sum += c;
+        if (write(fds[1], &c, 1) != 1)
+            return (void *)-1;
+    }
+    return (void *)sum;
+}
+
+TEST(threads_read_what_others_write) {
+    struct sigaction action = {.sa_sigaction = on_alarm, .sa_flags = SA_SIGINFO | SA_RESTART};
+    CHECK_OK(sigaction(SIGALRM, &action, NULL));
+    struct itimerval often = {{0, 700}, {0, 700}};
+    CHECK_OK(setitimer(ITIMER_REAL, &often, NULL));
+    int there[2], back[2];
+    CHECK_OK(pipe(there));
+    CHECK_OK(pipe(back));
+    int fds[2] = {there[0], back[1]};
+    pthread_t thread;
+    CHECK_EQ(pthread_create(&thread, NULL, read_all, fds), 0);
+    long sum = 0;
+    for (int i = 0; i < OFTEN; i++) {
+        unsigned char c = i, d = ~i;
+        CHECK_EQ(write(there[1], &c, 1), 1);
+        CHECK_EQ(read(back[0], &d, 1), 1);
+        CHECK_EQ(c, d);
+        sum += c;
+    }
+    void *result;
+    CHECK_EQ(pthread_join(thread, &result), 0);
+    CHECK_EQ((long)result, sum);
+    CHECK(handled >= 0);
+    /* Errors as well. */
+    close(there[0]);
+    for (int i = 0; i < 100; i++)
+        CHECK(read(there[0], &sum, 1) == -1 && errno == EBADF);
+}

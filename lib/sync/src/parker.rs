@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use crate::place::{self, Sleeper};
+use crate::place::{self, Patience, Sleeper};
 
 /// One per task thread. A wake-up that comes before [`Parker::park`] is not lost.
 #[derive(Debug, Default)]
@@ -43,6 +43,7 @@ impl Parker {
         sleeper.lies_down(started);
         let woken = self.sleep(started, deadline);
         place::woken_up();
+        sleeper.slept(started);
         woken
     }
 
@@ -62,6 +63,33 @@ impl Parker {
                 return true;
             }
         }
+    }
+
+    /// Whether the last sleeps were short, and it is known by that to be one of those who take turns.
+    pub fn takes_turns(&self) -> bool {
+        self.sleeper.get().is_some_and(|sleeper| sleeper.takes_turns())
+    }
+
+    /// The same as [`Self::park`] for one who takes turns with another on this CPU: stays awake for a while, but gives way to
+    /// everybody else after each look. That saves the two of them falling asleep and waking up.
+    pub fn park_awake(&self, deadline: Option<Instant>) -> bool {
+        let sleeper = self.sleeper();
+        HELD.with(Held::let_go);
+        let started = Instant::now();
+        sleeper.lies_down(started);
+        let mut patience = Patience::new(started, deadline);
+        let woken = loop {
+            if self.woken.swap(false, Ordering::SeqCst) {
+                break true;
+            }
+            if !patience.goes_on() {
+                break self.sleep(Instant::now(), deadline);
+            }
+            std::thread::yield_now();
+        };
+        place::woken_up();
+        sleeper.slept(started);
+        woken
     }
 
     /// Wakes the thread, or makes its next `park` return at once. See [`hold_wakes`].

@@ -21,6 +21,14 @@ const SHORT: Duration = Duration::from_micros(50);
 const HABIT: u8 = 4;
 const MEMORY: u8 = 32;
 const RELAPSE: u8 = 8;
+/// How long a sleep may be that counts as somebody else's turn, and how long one stays awake in its place.
+const NAP: Duration = Duration::from_micros(150);
+const TURN: Duration = Duration::from_micros(100);
+/// Who gives way for so long has given way to somebody who does not take turns.
+const AWAY: Duration = Duration::from_micros(200);
+/// How long not to stay awake then, at first and at most.
+const PAUSE: Duration = Duration::from_millis(10);
+const LONG_PAUSE: Duration = Duration::from_millis(640);
 /// How many times a bound thread may go on before it is let go.
 const STEPS: u32 = 8;
 
@@ -35,6 +43,14 @@ pub(crate) struct Sleeper {
     brief: AtomicU8,
     /// How many times it went on in this turn, while bound.
     steps: AtomicU32,
+    /// How often its sleeps were short, on balance.
+    naps: AtomicU8,
+}
+
+/// How long a thread that gives way stays awake.
+pub(crate) struct Patience {
+    until: Instant,
+    last: Instant,
 }
 
 /// What the calling thread did in this turn and the ones before.
@@ -43,11 +59,28 @@ struct Turns {
     woke: Cell<Option<Instant>>,
     /// How often it slept soon after it woke others, on balance.
     soon: Cell<u8>,
+    /// When it gave way to somebody who did not take turns, and for how long it sleeps properly then.
+    crowded: Cell<Option<Instant>>,
+    pause: Cell<Duration>,
 }
 
 thread_local! {
-    static TURNS: Turns =
-        const { Turns { began: Cell::new(None), woke: Cell::new(None), soon: Cell::new(0) } };
+    static TURNS: Turns = const {
+        Turns {
+            began: Cell::new(None),
+            woke: Cell::new(None),
+            soon: Cell::new(0),
+            crowded: Cell::new(None),
+            pause: Cell::new(PAUSE),
+        }
+    };
+}
+
+fn learn(habit: u8, again: bool) -> u8 {
+    match again {
+        true => (habit + 1).min(MEMORY),
+        false => habit.saturating_sub(RELAPSE),
+    }
 }
 
 /// The calling thread's turn begins.
@@ -64,16 +97,13 @@ impl Sleeper {
             bound: AtomicU32::new(0),
             brief: AtomicU8::new(0),
             steps: AtomicU32::new(0),
+            naps: AtomicU8::new(0),
         }
     }
 
     /// Its turn ends. Called by the thread itself.
     pub(crate) fn lies_down(&self, now: Instant) {
         let soon = |since: Instant| now.saturating_duration_since(since) < SHORT;
-        let learn = |habit: u8, again: bool| match again {
-            true => (habit + 1).min(MEMORY),
-            false => habit.saturating_sub(RELAPSE),
-        };
         TURNS.with(|turns| {
             if let Some(woke) = turns.woke.take() {
                 turns.soon.set(learn(turns.soon.get(), soon(woke)));
@@ -82,6 +112,18 @@ impl Sleeper {
             self.brief.store(learn(self.brief.load(Ordering::Relaxed), brief), Ordering::Relaxed);
         });
         self.steps.store(0, Ordering::Relaxed);
+    }
+
+    /// It has slept since then. Called by the thread itself.
+    pub(crate) fn slept(&self, since: Instant) {
+        let short = since.elapsed() < NAP;
+        self.naps.store(learn(self.naps.load(Ordering::Relaxed), short), Ordering::Relaxed);
+    }
+
+    /// Whether its sleeps are short, and it has not given way to others in vain lately. Called by the thread itself.
+    pub(crate) fn takes_turns(&self) -> bool {
+        self.naps.load(Ordering::Relaxed) >= HABIT
+            && TURNS.with(|turns| turns.crowded.get().is_none_or(|last| last.elapsed() > turns.pause.get()))
     }
 
     /// It makes a step without having slept. Called by the thread itself.
@@ -117,5 +159,25 @@ impl Sleeper {
         if mask.within(&all) && mask.apply(self.tid).is_ok() {
             self.bound.store(cpu, Ordering::Relaxed);
         }
+    }
+}
+
+impl Patience {
+    pub(crate) fn new(now: Instant, deadline: Option<Instant>) -> Self {
+        Self { until: deadline.map_or(now + TURN, |deadline| deadline.min(now + TURN)), last: now }
+    }
+
+    /// Whether to give way once more.
+    pub(crate) fn goes_on(&mut self) -> bool {
+        let now = Instant::now();
+        let away = now.saturating_duration_since(self.last) > AWAY;
+        self.last = now;
+        if away {
+            TURNS.with(|turns| {
+                let again = turns.crowded.replace(Some(now)).is_some_and(|last| now - last < LONG_PAUSE * 2);
+                turns.pause.set(if again { (turns.pause.get() * 2).min(LONG_PAUSE) } else { PAUSE });
+            });
+        }
+        !away && now < self.until
     }
 }

@@ -61,6 +61,10 @@ pub(super) const RETURN: u64 = STATE + 56;
 pub(super) const FLAGS: u64 = LEN - 64;
 /// How many calls came through gates while nobody looked.
 pub(super) const MISSES: u64 = LEN - 56;
+/// How often the thread is still to look for its answer before it sleeps, in rounds.
+pub(super) const ROUNDS: u64 = LEN - 52;
+/// Whether it gives way to others on its CPU after each of them.
+pub(super) const YIELDS: u64 = LEN - 48;
 
 /// All areas.
 #[derive(Debug)]
@@ -152,7 +156,7 @@ impl Area {
 
     /// For a thread that is to start there.
     pub(super) fn prepare(&self) {
-        [UP, SERVICE_UP, TURN, STATE].iter().for_each(|at| self.word(*at).store(0, Ordering::Relaxed));
+        [UP, SERVICE_UP, TURN, STATE, YIELDS].iter().for_each(|at| self.word(*at).store(0, Ordering::Relaxed));
     }
 
     /// Forgets the frames of the last application.

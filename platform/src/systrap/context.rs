@@ -332,6 +332,13 @@ impl Context for SystrapContext {
         self.hot.take()
     }
 
+    fn takes_turns(&self, begins: bool) -> bool {
+        match &self.place {
+            Place::In(_, _, thread) => thread.takes_turns(begins),
+            _ => false,
+        }
+    }
+
     fn interrupter(&self) -> Interrupter {
         self.control.interrupter()
     }

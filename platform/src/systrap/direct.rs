@@ -44,6 +44,11 @@ pub(super) fn set_looking(area: &Area, looking: bool) {
     area.word(area::STATE).store(if looking { SPINNING } else { ASLEEP }, Ordering::SeqCst);
 }
 
+/// Has the thread give way to others on its CPU while it looks for its answer, or not.
+pub(super) fn set_yielding(area: &Area, yielding: bool) {
+    area.word(area::YIELDS).store(yielding.into(), Ordering::Relaxed);
+}
+
 /// The call that is posted, if one is.
 #[inline]
 pub(super) fn posted(area: &Area) -> Option<SyscallArgs> {
@@ -109,8 +114,8 @@ fn change(area: &Area, from: u32, to: u32) -> bool {
 }
 
 /// The same for a thread that waits in a notification: it looks at this once it is answered.
-pub(super) fn leave_word(area: &Area, learn: bool) {
-    area.word(area::STATE).store(if learn { LEARN_ASLEEP } else { ASLEEP }, Ordering::SeqCst);
+pub(super) fn leave_word(area: &Area, word: u32) {
+    area.word(area::STATE).store(word, Ordering::SeqCst);
 }
 
 /// How many calls came through gates in vain since the last time, if any did.

@@ -16,8 +16,11 @@ use super::direct::{LEARN, LEARN_ASLEEP, POSTED, SPINNING, WAITING};
 use super::{area, text};
 use crate::rewrite::{DESCRIBED_NUMBER, DESCRIBED_RETURN, DESCRIBED_SYSCALL};
 
-/// How often a thread looks for its answer before it sleeps; some 20 microseconds.
-pub(super) const LOOKS: u32 = 400;
+/// How often a thread looks for its answer before it sleeps: some 20 microseconds, and as much more as it gives to others
+/// that take turns with it. It gives way to these after each round.
+pub(super) const LOOKS: u32 = ROUND * ROUNDS;
+const ROUND: u32 = 20;
+const ROUNDS: u32 = 20;
 /// A call that no filter lets pass from our text, so that it becomes a signal with all registers.
 const REPORT: i32 = text::EVENT + 1;
 
@@ -110,7 +113,9 @@ global_asm!(
     "lock cmpxchg gs:[{STATE}], ecx",
     "runsc_systrap_direct_tried:",
     "jne 3f",
-    "mov ecx, {LOOKS}",
+    "mov dword ptr gs:[{LEFT}], {ROUNDS}",
+    "10:",
+    "mov ecx, {ROUND}",
     "2:",
     "mov eax, gs:[{STATE}]",
     "cmp eax, {POSTED}",
@@ -118,6 +123,14 @@ global_asm!(
     "pause",
     "dec ecx",
     "jnz 2b",
+    "dec dword ptr gs:[{LEFT}]",
+    "jz 11f",
+    "cmp dword ptr gs:[{YIELDS}], 0",
+    "je 10b",
+    "mov eax, {SCHED_YIELD}",
+    "syscall",
+    "jmp 10b",
+    "11:",
     "mov eax, {POSTED}",
     "mov ecx, {WAITING}",
     "lock cmpxchg gs:[{STATE}], ecx",
@@ -178,7 +191,11 @@ global_asm!(
     WAITING = const WAITING,
     LEARN = const LEARN,
     LEARN_ASLEEP = const LEARN_ASLEEP,
-    LOOKS = const LOOKS,
+    ROUND = const ROUND,
+    ROUNDS = const ROUNDS,
+    LEFT = const area::ROUNDS,
+    YIELDS = const area::YIELDS,
+    SCHED_YIELD = const libc::SYS_sched_yield,
     EVENT = const text::EVENT,
     REPORT = const REPORT,
 );

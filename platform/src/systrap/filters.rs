@@ -51,6 +51,8 @@ const SETTING_UP: &[libc::c_long] = &[
     libc::SYS_futex,
     libc::SYS_dup3,
     libc::SYS_seccomp,
+    // What threads that take turns do meanwhile.
+    libc::SYS_sched_yield,
     EVENT as libc::c_long,
 ];
 
@@ -114,7 +116,7 @@ fn service() -> Vec<Instruction> {
 
 /// Calls through other gates go to the listener. In our text, whoever makes a call that is not ours is the application.
 fn thread() -> Vec<Instruction> {
-    let ours = [EVENT.into(), libc::SYS_rt_sigreturn, libc::SYS_exit];
+    let ours = [EVENT.into(), libc::SYS_rt_sigreturn, libc::SYS_sched_yield, libc::SYS_exit];
     program(&native(&calls(&ours, ALLOW, TRAPS), ALLOW), &native(&calls(TRAPPING, TRAPS, ALLOW), ALLOW))
 }
 

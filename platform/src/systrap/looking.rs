@@ -26,7 +26,7 @@ impl Thread {
         self.pulse.kicked();
         direct::ask_for_registers(&self.area, false);
         if let Waiting::Waited(_) = self.receive()? {
-            direct::leave_word(&self.area, true);
+            direct::leave_word(&self.area, direct::LEARN_ASLEEP);
             self.answer(0);
             self.receive()?;
         }
@@ -63,10 +63,32 @@ impl Thread {
     pub(super) fn begin_to_look(&self) {
         // It is to run on another CPU.
         self.set_synchronous(false);
-        if let Some(all) = sched::all_cpus() {
-            let _ = all.without(sched::current_cpu()).apply(self.tid);
-        }
+        self.kept_off.set(None);
+        self.keep_away();
         direct::set_looking(&self.area, true);
+    }
+
+    /// The sentry is about to wait before it answers a call, or has done so. Returns false if that is no direct call.
+    pub(super) fn takes_turns(&self, begins: bool) -> bool {
+        self.spin.takes_turns(begins);
+        if !self.spin.is_active() || !matches!(self.waiting, Waiting::Direct(_)) {
+            return false;
+        }
+        direct::set_yielding(&self.area, begins);
+        if !begins {
+            self.keep_away();
+        }
+        true
+    }
+
+    /// Keeps it off the CPU that we are on.
+    fn keep_away(&self) {
+        let here = sched::current_cpu();
+        if self.kept_off.replace(Some(here)) != Some(here)
+            && let Some(all) = sched::all_cpus()
+        {
+            let _ = all.without(here).apply(self.tid);
+        }
     }
 
     /// Answers a direct call. Returns false if a report has come meanwhile.
@@ -74,14 +96,21 @@ impl Thread {
         if direct::answer(&self.area, value, self.spin.is_active()) {
             return Ok(true);
         }
-        self.stop_looking();
+        // Where several take turns, the next call will not be long in coming.
+        let goes_on = self.spin.is_active() && self.spin.is_one_of_several();
+        if !goes_on {
+            self.stop_looking();
+        }
         match self.receive()? {
             Waiting::Waited(_) => {
-                direct::leave_word(&self.area, false);
+                direct::leave_word(&self.area, if goes_on { direct::SPINNING } else { direct::ASLEEP });
                 self.answer(0);
                 Ok(true)
             }
-            Waiting::Report(..) => Ok(false),
+            Waiting::Report(..) => {
+                self.stop_looking();
+                Ok(false)
+            }
             _ => Err(self.misbehaves()),
         }
     }
@@ -113,7 +142,12 @@ impl Thread {
                     }
                     true
                 }
-                Next::Ask => stop(),
+                Next::Ask => {
+                    if self.spin.is_one_of_several() {
+                        std::thread::yield_now();
+                    }
+                    stop()
+                }
                 Next::Stop => true,
             };
             if over {

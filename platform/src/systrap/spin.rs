@@ -5,6 +5,7 @@
 //! grows when it was not worth it; ends after a short time without a call or when something else comes; and pauses for ever
 //! longer when we find that others want the CPUs, and it was not worth it.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use host::sched;
@@ -21,6 +22,8 @@ const EACH: Duration = Duration::from_micros(5);
 const ONCE: Duration = Duration::from_micros(40);
 /// After how many it can be told on the way.
 const SOME: u32 = 64;
+/// How often one of several may try in vain.
+const FAILURES: u32 = 16;
 /// How many it has to serve between two that come the ordinary way.
 const BETWEEN: u32 = 4;
 /// How long to look for the first call, which may take waking a CPU up, and for each further one.
@@ -28,6 +31,8 @@ const FIRST: Duration = Duration::from_micros(200);
 const NEXT: Duration = Duration::from_micros(25);
 /// Between two looks this much time passes only if somebody else ran on our CPU.
 const AWAY: Duration = Duration::from_micros(20);
+/// The same where others take turns with us.
+const AWAY_IN_TURN: Duration = Duration::from_micros(200);
 /// How long not to look then.
 const PAUSE: Duration = Duration::from_millis(10);
 const LONG_PAUSE: Duration = Duration::from_millis(320);
@@ -61,8 +66,22 @@ pub(super) struct Spin {
     /// How many had been served when one came the ordinary way.
     passed: u32,
     began: Option<Instant>,
+    turns: Turns,
+    /// How often in a row it was not worth it.
+    failures: u32,
     pause: Duration,
     paused_until: Option<Instant>,
+}
+
+/// What is known of others that its task takes turns with.
+#[derive(Debug, Default)]
+struct Turns {
+    /// Whether it did lately, and did since we look.
+    any: Cell<bool>,
+    again: Cell<bool>,
+    since: Cell<Option<Instant>>,
+    /// How much time it gave to them.
+    given: Cell<Duration>,
 }
 
 /// One look after another for the next call.
@@ -93,6 +112,8 @@ impl Spin {
             served: 0,
             passed: 0,
             began: None,
+            turns: Turns::default(),
+            failures: 0,
             pause: PAUSE,
             paused_until: None,
         }
@@ -126,6 +147,8 @@ impl Spin {
             self.paused_until = None;
         }
         self.active = true;
+        self.turns.again.set(false);
+        self.turns.given.set(Duration::ZERO);
         self.served = 0;
         self.passed = 0;
         self.began = Some(Instant::now());
@@ -141,7 +164,7 @@ impl Spin {
     /// There was no call.
     pub(super) fn after(&mut self, look: &mut Look) -> Next {
         let now = Instant::now();
-        if now - look.last > AWAY {
+        if now - look.last > if self.turns.any.get() { AWAY_IN_TURN } else { AWAY } {
             self.crowded();
             return Next::Stop;
         }
@@ -152,8 +175,10 @@ impl Spin {
             }
             return Next::Stop;
         }
-        if self.served >= SOME && !self.was_worth_it() {
-            self.crowded();
+        if self.served >= self.some() && !self.was_worth_it() {
+            if !self.is_one_of_several() || self.failures > FAILURES {
+                self.crowded();
+            }
             return Next::Stop;
         }
         if now - look.asked > ASK {
@@ -161,6 +186,23 @@ impl Spin {
             return Next::Ask;
         }
         Next::Look
+    }
+
+    /// Its task waits for others, and gives them its CPU meanwhile; or has done so.
+    pub(super) fn takes_turns(&self, begins: bool) {
+        let turns = &self.turns;
+        turns.any.set(true);
+        turns.again.set(true);
+        if begins {
+            turns.since.set(Some(Instant::now()));
+        } else if let Some(since) = turns.since.take() {
+            turns.given.set(turns.given.get() + since.elapsed());
+        }
+    }
+
+    /// Whether there are such others.
+    pub(super) fn is_one_of_several(&self) -> bool {
+        self.turns.any.get()
     }
 
     /// Something came through memory.
@@ -175,16 +217,24 @@ impl Spin {
     }
 
     fn was_worth_it(&self) -> bool {
-        self.began.is_some_and(|began| ONCE + began.elapsed() < EACH * self.served)
+        self.began.is_some_and(|began| ONCE + began.elapsed() < self.turns.given.get() + EACH * self.served)
+    }
+
+    /// After how many it can be told on the way. It takes two to take turns: the other one has to begin meanwhile.
+    fn some(&self) -> u32 {
+        if self.is_one_of_several() { SOME.max(self.need) } else { SOME }
     }
 
     /// We do not look any more.
     pub(super) fn ended(&mut self) {
         self.active = false;
         self.in_a_row = 0;
+        self.turns.any.set(self.turns.again.get());
         if !self.was_worth_it() {
             self.need = (self.need * 2).min(self.eagerness.many);
+            self.failures = self.failures.saturating_add(1);
         } else {
+            self.failures = 0;
             self.need = (self.need / 4).max(self.eagerness.few);
             self.pause = PAUSE;
         }

@@ -159,7 +159,7 @@ fn calls_from_our_text_are_the_applications(kind: Kind) {
             let own = match kind {
                 Kind::SystrapFutex => number == libc::SYS_rt_sigreturn as u64,
                 _ if number == text::EVENT as u64 => place + 2 == text::report_ip(),
-                _ => [libc::SYS_rt_sigreturn as u64, libc::SYS_exit as u64].contains(&number),
+                _ => [libc::SYS_rt_sigreturn, libc::SYS_sched_yield, libc::SYS_exit].contains(&number.cast_signed()),
             };
             let waits = kind == Kind::SystrapFutex && number == libc::SYS_futex as u64;
             if own || waits {

@@ -2,6 +2,7 @@
 //!
 //! Neighbour: [`super::looking`] is about what passes through memory.
 
+use std::cell::Cell;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -57,6 +58,8 @@ pub(super) struct Thread {
     pub(super) waiting: Waiting,
     pub(super) pulse: Arc<Pulse>,
     pub(super) spin: Spin,
+    /// The CPU that it is kept off while we look.
+    pub(super) kept_off: Cell<Option<u32>>,
     /// How many calls through gates had to take the ordinary way, as far as we know.
     misses: u32,
 }
@@ -155,6 +158,7 @@ impl Thread {
             waiting: Waiting::Parked(0),
             pulse,
             spin: Spin::new(eagerness),
+            kept_off: Cell::new(None),
             misses: 0,
         };
         match thread.receive() {

@@ -2,7 +2,7 @@
 //!
 //! `platform::rewrite` knows the bytes; here is decided where they may be put, and when they go away again. Only the private,
 //! executable, unwritable text of mapped files is rewritten, in private copies of its pages, while no application code runs
-//! here. The gates have a page of their own in the application's address space, which nothing shows.
+//! here. The gates have pages of their own in the application's address space, which nothing shows.
 //!
 //! The original is put back, for good, before anybody could be misled: before a debugger attaches, before the code becomes
 //! writable or moves, and when the application wants the addresses of the gates.
@@ -26,6 +26,8 @@ pub(super) struct Rewrites {
     sites: Vec<(UserAddr, Vec<u8>)>,
     /// For each gate, the instruction that leads there.
     gates: Vec<UserAddr>,
+    /// One of them has the address that there is only one of.
+    lone: bool,
     /// Nothing is rewritten any more.
     given_up: bool,
 }
@@ -80,12 +82,14 @@ impl Change<'_> {
         let (mut before, mut after) = ([0; BEFORE as usize], [0; AFTER as usize]);
         self.peek(start, &mut before)?;
         self.peek(call.ip, &mut after)?;
-        let number = self.space.rewrites.gates.len();
-        let plan = rewrite::rewrite(&entries, number, call, &before, &after).ok_or(Errno::EILSEQ)?;
-        if number == 0 {
+        let free = (self.space.rewrites.gates.len(), !self.space.rewrites.lone);
+        let plan = rewrite::rewrite(&entries, free, call, &before, &after).ok_or(Errno::EILSEQ)?;
+        if free.0 == 0 {
             self.map_gates()?;
         }
-        self.poke(plan.gate.0, &plan.gate.1)?;
+        for (at, bytes) in &plan.gate {
+            self.poke(*at, bytes)?;
+        }
         let mut old = Vec::new();
         for (at, bytes) in &plan.code {
             let mut was = vec![0; bytes.len()];
@@ -95,13 +99,14 @@ impl Change<'_> {
             old.push((*at, was));
         }
         self.poke_paused(&plan.code)?;
+        self.space.rewrites.lone |= plan.lone;
         self.space.rewrites.gates.extend(plan.code.last().map(|(at, _)| *at));
         self.space.rewrites.sites.extend(old);
         tracing::debug!(ip = %format_args!("{:#x}", call.ip.0), nr = call.nr, "a site is rewritten");
         Ok(())
     }
 
-    /// The page of the gates, if its addresses are free.
+    /// The pages of the gates, if their addresses are free.
     fn map_gates(&mut self) -> Result<()> {
         if !self.is_free(GATES) || !self.space.layout.user.contains_range(GATES) {
             self.space.rewrites.given_up = true;

@@ -218,7 +218,14 @@ impl CurrentTask {
         self.set_activity(Activity::Sleep);
         self.usage.count_switch();
         self.task.clocks.pause();
-        let woken = self.parker().park(deadline);
+        let woken = match self.parker().takes_turns() && self.context.takes_turns(true) {
+            true => {
+                let woken = self.parker().park_awake(deadline);
+                self.context.takes_turns(false);
+                woken
+            }
+            false => self.parker().park(deadline),
+        };
         self.task.clocks.resume();
         self.set_activity(Activity::Run);
         if self.interrupted() {
