@@ -1,5 +1,7 @@
 //! What targets share.
 
+pub mod syscalls;
+
 use std::path::PathBuf;
 
 use ninep::message::{Message, Rattach, Rversion, Tattach, Tversion};

@@ -222,7 +222,8 @@ impl Context for FakeContext {
 }
 
 /// The least XSAVE area there is: the legacy part and the header.
-fn initial_fpu() -> FpuState {
+#[must_use]
+pub fn initial_fpu() -> FpuState {
     let mut area = [0; 576];
     area[..2].copy_from_slice(&0x37f_u16.to_le_bytes());
     area[24..28].copy_from_slice(&0x1f80_u32.to_le_bytes());

@@ -181,6 +181,12 @@ impl Prot {
 pub struct Interrupter(pub(crate) Arc<dyn Fn() + Send + Sync>);
 
 impl Interrupter {
+    /// One that does this.
+    #[must_use]
+    pub fn new(interrupt: impl Fn() + Send + Sync + 'static) -> Self {
+        Self(Arc::new(interrupt))
+    }
+
     /// See the contract, point 2.
     pub fn interrupt(&self) {
         (self.0)();
