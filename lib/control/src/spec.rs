@@ -38,6 +38,8 @@ pub struct SandboxSpec {
     pub memory_total: u64,
     /// The host's memory in bytes.
     pub memory_host: u64,
+    /// Files of the sandbox's cgroup, if it has one of its own: how much memory is charged to it, and what of.
+    pub memory_charged: Option<[FdSlot; 2]>,
 }
 
 /// `--platform`.

@@ -87,6 +87,9 @@ fn build(channel: &Channel) -> Result<Sandbox, Failure> {
     if let Err(error) = host::own_memory::open() {
         tracing::warn!(%error, "cannot measure our own memory");
     }
+    if let Some([usage, stat]) = sandbox.memory_charged {
+        host::own_memory::set_cgroup(files.take(usage).map_err(wire_failure)?, files.take(stat).map_err(wire_failure)?);
+    }
     let host_network = sandbox.network == NetworkKind::Host;
     confine::shut_in(host_network).map_err(|e| Failure::other(format!("cannot confine the sandbox: {e:#}")))?;
     if let Some(terminal) = terminal(&container, &files)? {

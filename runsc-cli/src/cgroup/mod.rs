@@ -159,6 +159,15 @@ impl Cgroups {
         Ok(())
     }
 
+    /// What says how much memory is charged to them, and what of.
+    pub(crate) fn memory_files(&self) -> Option<[OwnedFd; 2]> {
+        const USAGE: [&str; 2] = ["memory.current", "memory.usage_in_bytes"];
+        let open = |directory: &Path, file: &str| fs::File::open(directory.join(file)).ok().map(OwnedFd::from);
+        let usage = |directory: &Path| USAGE.into_iter().find_map(|file| open(directory, file));
+        let found = self.directories.iter().find_map(|directory| Some((usage(directory)?, directory)));
+        found.and_then(|(usage, directory)| Some([usage, open(directory, "memory.stat")?]))
+    }
+
     /// Removes them, with what is in them.
     pub(crate) fn remove(&self) {
         if let Some(unit) = &self.unit

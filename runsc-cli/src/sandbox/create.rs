@@ -104,6 +104,7 @@ pub(crate) fn of_bundle(
     making.attach(&[sandbox.process.pid, gofer.process.pid])?;
     let listener = UnixListener::bind(making.locked()?.socket_path()).context("cannot make the control socket")?;
     let host_memory = host_memory();
+    let memory_files = making.record.cgroups.memory_files();
     let sandbox_spec = SandboxSpec {
         platform,
         kvm: kvm.map(|device| plan.files.add(device)),
@@ -115,6 +116,7 @@ pub(crate) fn of_bundle(
         cpus: 0,
         memory_total: plan.container.limits.memory.map_or(host_memory, |limit| limit.min(host_memory)),
         memory_host: host_memory,
+        memory_charged: memory_files.map(|files| files.map(|file| plan.files.add(file))),
     };
     plan.gofer.log = debug_log.is_open().then_some(global.switches.debug);
     let launch = LaunchSpec { sandbox: sandbox_spec, container: plan.container };

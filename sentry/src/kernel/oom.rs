@@ -89,7 +89,7 @@ impl Kernel {
         let sleeper = Arc::new(Sleeper::default());
         let wake = || Arc::clone(&sleeper) as Arc<dyn sync::Wake>;
         let killed = container.oom_killed().register(!0, wake());
-        let ended = container.init().map(|init| (init, init.pid().exit_queue.register(!0, wake())));
+        let ended = container.init().map(|init| (init.pid().exit_queue.register(!0, wake()), init));
         loop {
             sleeper.0.reset();
             if container.oom_kills() > seen || container.init().is_none_or(|init| init.is_dead()) {
@@ -98,7 +98,7 @@ impl Kernel {
             sleeper.0.park(None);
         }
         container.oom_killed().unregister(killed);
-        if let Some((init, id)) = ended {
+        if let Some((id, init)) = ended {
             init.pid().exit_queue.unregister(id);
         }
         self.container_stats(id)
@@ -120,6 +120,8 @@ impl Kernel {
             let lowest = lowest.saturating_sub(excess);
             alarm.set(lowest);
             if self.memfile.reserved() <= lowest {
+                // What is held here would outlive its end.
+                drop(containers);
                 sleeper.0.park(own.pause.and_then(|pause| Instant::now().checked_add(pause)));
                 continue;
             }
@@ -137,6 +139,7 @@ impl Kernel {
                 limit.saturating_sub(used)
             });
             let pause = Duration::from_millis(left.min().unwrap_or(u64::MAX) / FILL_RATE).clamp(OFTEN, SELDOM);
+            drop(containers);
             sleeper.0.reset();
             sleeper.0.park(Instant::now().checked_add(own.pause.map_or(pause, |own| own.min(pause))));
         }
@@ -145,7 +148,7 @@ impl Kernel {
     /// Says how much the kernel may still keep for applications.
     fn look_at_own_memory(&self, containers: &[Arc<Container>], given_back: &mut Option<Instant>) -> Own {
         let limits = || containers.iter().map(|container| container.memory_limit());
-        let own = host::own_memory::anonymous().filter(|_| limits().all(|limit| limit != u64::MAX));
+        let own = self.own_memory().filter(|_| limits().all(|limit| limit != u64::MAX));
         let Some(mut own) = own else {
             room::set(None);
             return Own { excess: 0, pause: None };
@@ -155,13 +158,20 @@ impl Kernel {
         if own > all / LARGE_HEAP && given_back.is_none_or(|last| last.elapsed() >= RARELY) {
             host::own_memory::give_back();
             *given_back = Some(Instant::now());
-            own = host::own_memory::anonymous().unwrap_or(own);
+            own = self.own_memory().unwrap_or(own);
         }
         let for_applications = limits().map(threshold).fold(0, u64::saturating_add);
         let excess = own.saturating_sub(all - for_applications);
         let left = for_applications.saturating_sub(excess).saturating_sub(self.memory_used());
         room::set(Some(left.saturating_sub((for_applications / OWN_RESERVE).min(OWN_MOST))));
         Own { excess, pause: Some(Duration::from_millis(left / OWN_RATE).clamp(OFTEN * 5, RARELY)) }
+    }
+
+    /// What is charged to the containers beside their own memory: what the host's cgroup says, where we have one, for that is
+    /// what it will hold us to; otherwise our heap and stacks.
+    fn own_memory(&self) -> Option<u64> {
+        let charged = host::own_memory::charged();
+        charged.map(|all| all.saturating_sub(self.memory_used())).or_else(host::own_memory::anonymous)
     }
 
     /// Kills the process of a container that has most, and waits until its memory is there again.
@@ -180,7 +190,7 @@ impl Kernel {
     }
 }
 
-/// Our own memory, as it was seen last.
+/// Our own memory, with what the host's kernel keeps for us, as it was seen last.
 #[derive(Clone, Copy, Debug)]
 struct Own {
     /// What it takes more than is set aside for it.
