@@ -39,7 +39,6 @@ pub struct Container {
     namespaces: Arc<Namespaces>,
     /// At its root directory.
     fs: Arc<FsContext>,
-    init: OnceLock<Arc<ThreadGroup>>,
     console: OnceLock<Arc<Tty>>,
     frozen: AtomicBool,
     /// Told when it goes on.
@@ -49,6 +48,8 @@ pub struct Container {
 
 #[derive(Debug, Default)]
 struct State {
+    /// The first process, also after it has ended.
+    init: Option<Arc<ThreadGroup>>,
     /// The first task, until `start`.
     prepared: Option<Box<CurrentTask>>,
     /// Processes of `exec` that nobody has waited for, by their pid in the container.
@@ -89,7 +90,6 @@ impl Container {
             pid_ns,
             namespaces,
             fs,
-            init: OnceLock::new(),
             console: OnceLock::new(),
             frozen: AtomicBool::new(false),
             thawed: WaitQueue::new(),
@@ -117,14 +117,20 @@ impl Container {
 
     /// Its first process, also after it has ended.
     #[must_use]
-    pub fn init(&self) -> Option<&Arc<ThreadGroup>> {
-        self.init.get()
+    pub fn init(&self) -> Option<Arc<ThreadGroup>> {
+        self.state.lock().init.clone()
     }
 
     pub(super) fn set_init(&self, init: &Arc<ThreadGroup>, task: &CurrentTask) -> Result<(), Failure> {
         task.appear().map_err(|e| failure("cannot make a process", &e))?;
-        let _ = self.init.set(Arc::clone(init));
+        self.state.lock().init = Some(Arc::clone(init));
         Ok(())
+    }
+
+    /// Lets go of its processes, which hold on to it: without this neither they nor its file tree would ever be dropped.
+    pub(super) fn forget_processes(&self) {
+        let state = std::mem::take(&mut *self.state.lock());
+        drop(state);
     }
 
     /// What /dev/console is.

@@ -80,6 +80,7 @@ impl Kernel {
         if let Some(init) = container.init() {
             init.wait_dead();
         }
+        container.forget_processes();
         self.containers.lock().retain(|other| !Arc::ptr_eq(other, &container));
         Ok(())
     }
@@ -192,7 +193,7 @@ impl Kernel {
         };
         let gone = || Failure { kind: FailureKind::NotFound, message: "no such process".into() };
         let targets: Vec<Arc<ThreadGroup>> = match target {
-            SignalTarget::Init => container.init().filter(|init| !init.is_dead()).cloned().into_iter().collect(),
+            SignalTarget::Init => container.init().filter(|init| !init.is_dead()).into_iter().collect(),
             SignalTarget::All => container.processes(),
             SignalTarget::Process(pid) => container.process(pid).into_iter().collect(),
             SignalTarget::Foreground(pid) => {
@@ -222,7 +223,7 @@ impl Kernel {
     pub fn wait_in_container(&self, id: &str, pid: Option<u32>) -> Result<ExitStatus, Failure> {
         let container = self.find(id)?;
         let process = match pid {
-            None => container.init().cloned(),
+            None => container.init(),
             Some(pid) => container.take_waited(pid),
         };
         let process =

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::support::{Bench, Outcome, stderr, stdout};
+use super::support::{Bench, Outcome, stderr, stdout, wait_until};
 
 fn member(bench: &mut Bench, kind: &str, args: &[&str]) {
     bench.insert(
@@ -71,5 +71,53 @@ fn foreground_status_is_the_containers() -> Outcome {
     stdout(&bench.call(&["delete", "--force", "pause"]));
     assert!(stderr(&bench.call(&["run", "a"])).contains("sandbox pause of the pod"));
     assert!(bench.is_empty());
+    Ok(())
+}
+
+/// What a container had in the sandbox of its pod goes with it: connections to its gofer, above all.
+#[test]
+fn containers_that_ended_leave_nothing_in_the_sandbox() -> Outcome {
+    let Some(mut bench) = Bench::new("pod-again") else { return Ok(()) };
+    member(&mut bench, "sandbox", &["sleep", "1000"]);
+    bench.detached(&["run", "-d", "pause"]);
+    let sandbox = bench.processes("pause").sandbox;
+    let sockets = || {
+        let links = std::fs::read_dir(format!("/proc/{sandbox}/fd")).into_iter().flatten().flatten();
+        links.filter(|link| std::fs::read_link(link.path()).is_ok_and(|to| to.starts_with("socket:"))).count()
+    };
+    let before = sockets();
+    bench.set("/linux/resources", json!({"memory": {"limit": 64 << 20}}));
+    member(&mut bench, "container", &["sh", "-c", "sleep 1000 & ls / >/dev/null"]);
+    for _ in 0..5 {
+        assert_eq!(bench.call(&["run", "a"]).status.code(), Some(0));
+        stdout(&bench.call(&["exec", "pause", "true"]));
+    }
+    wait_until("connections to be closed", || sockets() <= before);
+    stdout(&bench.call(&["delete", "--force", "pause"]));
+    Ok(())
+}
+
+/// Limits hold for each container of a pod, and who exceeds one harms itself alone.
+#[test]
+fn limits_hold_for_each_container_of_a_pod() -> Outcome {
+    let Some(mut bench) = Bench::new("pod-limits") else { return Ok(()) };
+    member(&mut bench, "sandbox", &["sleep", "1000"]);
+    bench.detached(&["run", "-d", "pause"]);
+    member(&mut bench, "container", &["sleep", "1000"]);
+    bench.detached(&["run", "-d", "b"]);
+    // A shell whose variable grows is killed; its parent lives.
+    let line = "sh -c 'a=0123456789abcdef; while :; do a=$a$a; done' 2>/dev/null; echo status $?";
+    bench.set("/linux/resources", json!({"memory": {"limit": 32 << 20}}));
+    member(&mut bench, "container", &["sh", "-c", line]);
+    assert_eq!(stdout(&bench.call(&["run", "a"])), "status 137\n");
+    bench.set("/linux/resources", json!({"pids": {"limit": 8}}));
+    let line = "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 1000 & done 2>&1; echo none";
+    member(&mut bench, "container", &["sh", "-c", line]);
+    let output = bench.call(&["run", "a"]);
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), stderr(&output));
+    assert!(text.contains("can't fork"), "{text}");
+    assert_eq!(bench.status("b").as_deref(), Some("running"));
+    stdout(&bench.call(&["exec", "b", "sh", "-c", "for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0 & done; wait"]));
+    stdout(&bench.call(&["delete", "--force", "pause"]));
     Ok(())
 }
