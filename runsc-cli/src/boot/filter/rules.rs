@@ -56,6 +56,7 @@ const PTRACE: &[Rule] = rules! {
 
 /// Stubs that are notified of.
 const SYSTRAP: &[Rule] = rules! {
+    SYS_eventfd2 "what a stub hands over with where the host has no notifications";
     SYS_ioctl "calls of the stubs of the systrap platform"
         [Is(1, host::notify::RECEIVE)] [Is(1, host::notify::SEND)] [Is(1, host::notify::SET_FLAGS)];
 };
@@ -117,7 +118,6 @@ const COMMON: &[Rule] = rules! {
     SYS_epoll_create1 "readiness of standard files";
     SYS_epoll_ctl "readiness of standard files";
     SYS_epoll_wait "readiness of standard files";
-    SYS_eventfd2 "wakes a thread that polls";
     SYS_clock_nanosleep "pauses of our own";
     SYS_restart_syscall "continues a wait that a signal interrupted";
 
