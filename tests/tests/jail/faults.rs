@@ -137,3 +137,108 @@ fn memory_of_the_host_limited() -> Outcome {
     assert!(!Path::new(&format!("/proc/{}", processes.gofer)).exists() || processes.are_gone());
     Ok(())
 }
+
+/// A file system over a loop device, unmounted and gone when dropped.
+struct Disk {
+    image: std::path::PathBuf,
+    at: std::path::PathBuf,
+}
+
+impl Disk {
+    /// `None` where there are no loop devices, or nobody makes file systems.
+    fn new(bench: &Bench) -> Option<Self> {
+        let disk = Self { image: bench.dir.join("image"), at: bench.dir.join("disk") };
+        fs::create_dir(&disk.at).ok()?;
+        fs::File::create(&disk.image).and_then(|file| file.set_len(32 << 20)).ok()?;
+        let made = Command::new("mkfs.ext4").args(["-q", "-F"]).arg(&disk.image).stderr(Stdio::null()).status();
+        (made.is_ok_and(|status| status.success()) && disk.mount()).then_some(disk)
+    }
+
+    fn mount(&self) -> bool {
+        let mounted = Command::new("mount").args(["-o", "loop"]).arg(&self.image).arg(&self.at).status();
+        mounted.is_ok_and(|status| status.success())
+    }
+
+    /// Takes away all that is beyond so many bytes.
+    fn shrink(&self, len: u64) -> bool {
+        let line = "set -e; device=$(losetup -n -O NAME -j \"$1\"); truncate -s \"$2\" \"$1\"; losetup -c \"$device\"";
+        let status = Command::new("sh").args(["-c", line, "sh"]).arg(&self.image).arg(len.to_string()).status();
+        status.is_ok_and(|status| status.success())
+    }
+
+    fn unmount(&self) -> bool {
+        Command::new("umount").arg(&self.at).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        self.unmount();
+    }
+}
+
+/// A disk of the host that cannot be read: the program gets EIO, or SIGBUS where it has the file mapped, and lives on.
+#[test]
+fn disk_with_errors() -> Outcome {
+    let Some(neighbour) = neighbour("errors") else { return Ok(()) };
+    let Some(mut bench) = Bench::new("errors") else { return Ok(()) };
+    let Some(disk) = Disk::new(&bench) else {
+        println!("skip: no loop device or no mkfs.ext4");
+        return Ok(());
+    };
+    fs::write(disk.at.join("big"), vec![1_u8; 16 << 20])?;
+    fs::copy(bench.bundle.join("rootfs/bin/busybox"), disk.at.join("program"))?;
+    // Nothing of it is in memory any more, and its second half is nowhere.
+    assert!(disk.unmount() && disk.mount());
+    if !disk.shrink(6 << 20) {
+        println!("skip: the loop device cannot be made smaller");
+        return Ok(());
+    }
+    bench.add_mount(json!({"destination": "/m", "type": "bind", "source": disk.at, "options": ["rbind", "rw"]}));
+    let line = "cat /m/big >/dev/null; echo read $?; dd if=/m/big of=/dev/null bs=4096 skip=4000 count=1; echo far $?; \
+                /m/program true; echo lives; ls /bin >/dev/null && echo serves";
+    bench.set("/process/args", json!(["sh", "-c", line]));
+    let output = bench.call(&["run", "x"]);
+    let (text, errors) = (stdout(&output), stderr(&output));
+    drop(disk);
+    assert!(text.starts_with("read 1\nfar 1\n") && text.ends_with("lives\nserves\n"), "{text}{errors}");
+    assert!(errors.contains("I/O error") || errors.contains("Input/output error"), "{errors}");
+    assert!(bench.is_empty());
+    neighbour.check();
+    Ok(())
+}
+
+/// What a sandbox uses is its container's: each of its processes, stubs included, is in the container's cgroups, and the work of
+/// the kernel inside counts there as CPU time and memory.
+#[test]
+fn the_sandbox_is_charged_to_its_container() -> Outcome {
+    let line = "dd if=/dev/zero of=/tmp/f bs=1M count=24 2>/dev/null; dd if=/dev/zero of=/dev/null bs=512 count=200000; echo done; cat";
+    let Some(mut bench) = Bench::running("charged", &["sh", "-c", line]) else { return Ok(()) };
+    let name = format!("runsc-rs-charged-{}", std::process::id());
+    bench.config["linux"]["cgroupsPath"] = json!(format!("/{name}"));
+    bench.set("/linux/resources", json!({"memory": {"limit": 256 << 20}}));
+    let mut child = bench.command(&["run", "x"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let mut said = String::new();
+    let output = child.stdout.take().ok_or("piped")?;
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(output), &mut said)?;
+    let processes = bench.processes("x");
+    let tasks = fs::read_dir(format!("/proc/{}/task", processes.sandbox))?.flatten();
+    let lists = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok()).collect::<String>();
+    let stubs: Vec<u64> = lists.split_whitespace().filter_map(|pid| pid.parse().ok()).collect();
+    let mut inside = 0;
+    for pid in stubs.iter().chain([&processes.sandbox, &processes.gofer]) {
+        // Stubs come and go.
+        let Ok(groups) = fs::read_to_string(format!("/proc/{pid}/cgroup")) else { continue };
+        let group = groups.lines().find(|line| line.contains(":memory:") || line.starts_with("0::/runsc-rs"));
+        assert!(group.is_some_and(|group| group.ends_with(&name)), "{pid}: {groups}");
+        inside += 1;
+    }
+    let events: serde_json::Value = serde_json::from_str(&stdout(&bench.call(&["events", "--stats", "x"])))?;
+    drop(child.stdin.take());
+    child.wait()?;
+    assert_eq!(said, "done\n");
+    assert!(inside >= 3, "a stub beside the sandbox and the gofer");
+    assert!(events["data"]["cpu"]["usage"]["total"].as_u64() > Some(10_000_000), "{events}");
+    assert!(events["data"]["memory"]["usage"]["usage"].as_u64() > Some(24 << 20), "{events}");
+    Ok(())
+}
