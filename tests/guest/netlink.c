@@ -299,3 +299,68 @@ TEST(proc_shows_sockets) {
     CHECK(strstr(buf, "lo:") != NULL);
     CHECK(strstr(buf, "eth") == NULL);
 }
+
+static struct request new_link(const char *name, const char *kind) {
+    struct request r = {.head = {.nlmsg_len = NLMSG_LENGTH(sizeof r.link), .nlmsg_type = RTM_NEWLINK}};
+    if (name)
+        attr(&r, IFLA_IFNAME, name, strlen(name) + 1);
+    if (kind) {
+        char info[32];
+        struct rtattr *a = (void *)info;
+        a->rta_type = IFLA_INFO_KIND;
+        a->rta_len = RTA_LENGTH(strlen(kind));
+        memcpy(RTA_DATA(a), kind, strlen(kind));
+        attr(&r, IFLA_LINKINFO, info, RTA_ALIGN(a->rta_len));
+    }
+    r.head.nlmsg_flags = NLM_F_CREATE | NLM_F_EXCL;
+    return r;
+}
+
+TEST(a_device_that_leads_nowhere) {
+    alone();
+    int fd = route_socket();
+    struct request r = new_link(NULL, NULL);
+    r.head.nlmsg_flags = 0;
+    CHECK_EQ(ask(fd, &r), ENODEV);
+    r = new_link("x0", "nosuchkind");
+    CHECK_EQ(ask(fd, &r), EOPNOTSUPP);
+    r = new_link("d0", "dummy");
+    int result = ask(fd, &r);
+    if (result == EOPNOTSUPP)
+        check_skip("no devices of that kind");
+    CHECK_EQ(result, 0);
+    r = new_link("d0", "dummy");
+    CHECK_EQ(ask(fd, &r), EEXIST);
+    r = new_link("a/b", "dummy");
+    CHECK_EQ(ask(fd, &r), EINVAL);
+    int index = if_nametoindex("d0");
+    CHECK(index > 1);
+    struct request a = {.head = {.nlmsg_len = NLMSG_LENGTH(sizeof a.addr), .nlmsg_type = RTM_NEWADDR,
+                                 .nlmsg_flags = NLM_F_CREATE | NLM_F_EXCL}};
+    a.addr = (struct ifaddrmsg){.ifa_family = AF_INET, .ifa_prefixlen = 24, .ifa_index = index};
+    struct in_addr ip = {htonl(0x0a010203)};
+    attr(&a, IFA_LOCAL, &ip, sizeof ip);
+    CHECK_EQ(ask(fd, &a), 0);
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(9), .sin_addr.s_addr = htonl(0x0a010209)};
+    int udp = CHECK_OK(socket(AF_INET, SOCK_DGRAM, 0));
+    CHECK_ERRNO(sendto(udp, "x", 1, 0, (void *)&to, sizeof to), ENETUNREACH);
+    CHECK_EQ(lo_up(fd, 1), 0);
+    r = (struct request){.head = {.nlmsg_len = NLMSG_LENGTH(sizeof r.link), .nlmsg_type = RTM_NEWLINK}};
+    r.link = (struct ifinfomsg){.ifi_index = index, .ifi_flags = IFF_UP, .ifi_change = IFF_UP};
+    CHECK_EQ(ask(fd, &r), 0);
+    CHECK_EQ(sendto(udp, "x", 1, 0, (void *)&to, sizeof to), 1);
+    /* Its own address is the machine's. */
+    to.sin_addr = ip;
+    int here = CHECK_OK(socket(AF_INET, SOCK_DGRAM, 0));
+    CHECK_OK(bind(here, (void *)&to, sizeof to));
+    CHECK_EQ(sendto(udp, "yz", 2, 0, (void *)&to, sizeof to), 2);
+    CHECK_EQ(recv(here, buf, sizeof buf, 0), 2);
+    r = (struct request){.head = {.nlmsg_len = NLMSG_LENGTH(sizeof r.link), .nlmsg_type = RTM_DELLINK}};
+    r.link.ifi_index = index;
+    CHECK_EQ(ask(fd, &r), 0);
+    CHECK_EQ(if_nametoindex("d0"), 0);
+    to.sin_addr.s_addr = htonl(0x0a010209);
+    CHECK_ERRNO(sendto(udp, "x", 1, 0, (void *)&to, sizeof to), ENETUNREACH);
+    r.link.ifi_index = 1;
+    CHECK_EQ(ask(fd, &r), EOPNOTSUPP);
+}

@@ -320,6 +320,65 @@ TEST(time_of_the_last_packet) {
     CHECK(llabs((long long)t.tv_sec - time(NULL)) < 5);
 }
 
+TEST(a_ring_in_memory) {
+    alone(true);
+    for (int type = SOCK_DGRAM; type <= SOCK_RAW; type++) {
+        int fd = bound(type, ETH_P_ALL), a = udp_at(1000), version = TPACKET_V2, length = TPACKET_V2;
+        socklen_t len = sizeof length;
+        CHECK_OK(getsockopt(fd, SOL_PACKET, PACKET_HDRLEN, &length, &len));
+        CHECK_EQ(length, sizeof(struct tpacket2_hdr));
+        CHECK_OK(setsockopt(fd, SOL_PACKET, PACKET_VERSION, &version, sizeof version));
+        CHECK_ERRNO(mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0), EINVAL);
+        struct tpacket_req bad[] = {{4095, 2, 1024, 8}, {4096, 2, 1024, 9}, {4096, 2, 40, 8}, {4096, 2, 1025, 6}, {4096, 0, 1024, 1}};
+        for (unsigned i = 0; i < sizeof bad / sizeof *bad; i++)
+            CHECK_ERRNO(setsockopt(fd, SOL_PACKET, PACKET_RX_RING, &bad[i], sizeof *bad), EINVAL);
+        struct tpacket_req req = {4096, 2, 1024, 8};
+        CHECK_OK(setsockopt(fd, SOL_PACKET, PACKET_RX_RING, &req, sizeof req));
+        CHECK_ERRNO(setsockopt(fd, SOL_PACKET, PACKET_RX_RING, &req, sizeof req), EBUSY);
+        CHECK_ERRNO(setsockopt(fd, SOL_PACKET, PACKET_VERSION, &version, sizeof version), EBUSY);
+        char *ring = CHECK_OK(mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
+        CHECK(!waits(fd));
+        char text[1200];
+        memset(text, 'x', sizeof text - 1);
+        text[sizeof text - 1] = 0;
+        int header = type == SOCK_RAW ? 14 : 0;
+        /* Four packets fill it, each seen twice; what comes then is lost. */
+        for (int i = 0; i < 5; i++)
+            send_to(a, 1000, i == 3 ? text : "hello");
+        CHECK(waits(fd));
+        for (int i = 0; i < 8; i++) {
+            struct tpacket2_hdr *h = (void *)(ring + i * 1024);
+            struct sockaddr_ll *from = (void *)(ring + i * 1024 + TPACKET_ALIGN(sizeof *h));
+            CHECK_EQ(h->tp_status & TP_STATUS_USER, TP_STATUS_USER);
+            CHECK_EQ(h->tp_len, header + 28 + (i / 2 == 3 ? 1199 : 5));
+            CHECK_EQ(h->tp_net, 80);
+            CHECK_EQ(h->tp_mac, 80 - header);
+            CHECK_EQ(h->tp_snaplen, i / 2 == 3 ? 1024 - h->tp_mac : h->tp_len);
+            CHECK_EQ(from->sll_pkttype, i % 2 ? PACKET_HOST : PACKET_OUTGOING);
+            CHECK_EQ(ring[i * 1024 + h->tp_net], 0x45);
+            CHECK(memcmp(ring + i * 1024 + h->tp_net + 28, i / 2 == 3 ? "xxxxx" : "hello", 5) == 0);
+            CHECK(h->tp_sec > 1000000000);
+        }
+        struct tpacket_stats stats;
+        len = sizeof stats;
+        CHECK_OK(getsockopt(fd, SOL_PACKET, PACKET_STATISTICS, &stats, &len));
+        CHECK_EQ(stats.tp_packets, 10);
+        CHECK_EQ(stats.tp_drops, 2);
+        for (int i = 0; i < 8; i++)
+            ((struct tpacket2_hdr *)(ring + i * 1024))->tp_status = TP_STATUS_KERNEL;
+        CHECK(!waits(fd));
+        send_to(a, 1000, "again");
+        CHECK(waits(fd));
+        CHECK(memcmp(ring + 80 + 28, "again", 5) == 0);
+        req = (struct tpacket_req){0};
+        CHECK_ERRNO(setsockopt(fd, SOL_PACKET, PACKET_RX_RING, &req, sizeof req), EBUSY);
+        CHECK_OK(munmap(ring, 8192));
+        CHECK_OK(setsockopt(fd, SOL_PACKET, PACKET_RX_RING, &req, sizeof req));
+        close(fd);
+        close(a);
+    }
+}
+
 /* Lets UDP packets to a port pass, up to `length` bytes, counted from where the network header is. */
 static void filter_port(int fd, int port, unsigned length) {
     struct sock_filter code[] = {

@@ -532,3 +532,39 @@ TEST(devices) {
     CHECK(list != NULL);
     CHECK_STR(list[0].if_name, "lo");
 }
+
+static volatile sig_atomic_t urgent_signals;
+static void on_urgent(int sig) {
+    (void)sig;
+    urgent_signals++;
+}
+
+TEST(urgent_data_is_signalled_to_the_owner) {
+    int got = 1, own = -getpgrp();
+    joined();
+    signal(SIGURG, on_urgent);
+    CHECK_OK(ioctl(server, SIOCGPGRP, &got));
+    CHECK_EQ(got, 0);
+    /* Nobody owns it: nobody hears. */
+    CHECK_EQ(send(client, "a", 1, MSG_OOB), 1);
+    CHECK_OK(fcntl(server, F_SETOWN, getpid()));
+    CHECK_OK(ioctl(server, SIOCGPGRP, &got));
+    CHECK_EQ(got, getpid());
+    CHECK_EQ(send(client, "b", 1, 0), 1);
+    check_sleep_ms(30);
+    CHECK_EQ(urgent_signals, 0);
+    CHECK_EQ(send(client, "c", 1, MSG_OOB), 1);
+    CHECK_EVENTUALLY(urgent_signals == 1);
+    CHECK_OK(ioctl(server, SIOCSPGRP, &own));
+    CHECK_EQ(fcntl(server, F_GETOWN), own);
+    CHECK_EQ(send(client, "d", 1, MSG_OOB), 1);
+    CHECK_EVENTUALLY(urgent_signals == 2);
+    own = 0;
+    CHECK_OK(ioctl(server, SIOCSPGRP, &own));
+    CHECK_EQ(send(client, "e", 1, MSG_OOB), 1);
+    check_sleep_ms(30);
+    CHECK_EQ(urgent_signals, 2);
+    int pipes[2];
+    CHECK_OK(pipe(pipes));
+    CHECK_ERRNO(ioctl(pipes[0], SIOCSPGRP, &own), ENOTTY);
+}

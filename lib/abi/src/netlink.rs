@@ -266,6 +266,8 @@ pub const IFLA_TXQLEN: u16 = 13;
 pub const IFLA_OPERSTATE: u16 = 16;
 pub const IFLA_LINKMODE: u16 = 17;
 pub const IFLA_LINKINFO: u16 = 18;
+/// In [`IFLA_LINKINFO`].
+pub const IFLA_INFO_KIND: u16 = 1;
 pub const IFLA_STATS64: u16 = 23;
 pub const IFLA_GROUP: u16 = 27;
 pub const IFLA_PROMISCUITY: u16 = 30;

@@ -331,6 +331,16 @@ pub struct TpacketStats {
     pub tp_drops: u32,
 }
 
+/// `struct tpacket_req`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct TpacketReq {
+    pub tp_block_size: u32,
+    pub tp_block_nr: u32,
+    pub tp_frame_size: u32,
+    pub tp_frame_nr: u32,
+}
+
 pub const TP_STATUS_USER: u32 = 1;
 pub const PACKET_HOST: u8 = 0;
 pub const PACKET_BROADCAST: u8 = 1;

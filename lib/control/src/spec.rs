@@ -34,6 +34,8 @@ pub struct SandboxSpec {
     pub log: bool,
     /// CPUs the application may count on; 0 is all that the host gives us.
     pub cpus: u32,
+    /// The container asks an engine's name server.
+    pub asks_engine: bool,
     /// Memory in bytes that the application sees as all there is: the container's limit where it has one.
     pub memory_total: u64,
     /// The host's memory in bytes.
@@ -91,8 +93,9 @@ pub struct LinkSpec {
     pub addresses: Vec<(IpAddr, u8)>,
     /// Its routes, but for those that its addresses bring along.
     pub routes: Vec<RouteSpec>,
-    /// A socket connected to the engine's name server in the container's network namespace.
-    pub name_server: Option<FdSlot>,
+    /// Sockets of the container's network namespace for the engine's name server: one of UDP that is connected to it, and some
+    /// of TCP that are not.
+    pub name_server: Vec<FdSlot>,
 }
 
 /// A route of the container's network namespace.

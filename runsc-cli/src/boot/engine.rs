@@ -15,7 +15,7 @@ pub(crate) trait Engine: Debug + Send + Sync {
     fn create(&self, container: ContainerSpec, files: Donated) -> Result<(), Failure>;
 
     /// Takes over a network device.
-    fn attach(&self, link: &LinkSpec, wire: OwnedFd, name_server: Option<OwnedFd>) -> Result<(), Failure>;
+    fn attach(&self, link: &LinkSpec, wire: OwnedFd, name_server: Vec<OwnedFd>) -> Result<(), Failure>;
 
     /// Runs the program of a created container.
     fn start(&self, id: &str) -> Result<(), Failure>;

@@ -82,7 +82,7 @@ impl Engine for Sentry {
         self.0.create_container(&container, &mut files)
     }
 
-    fn attach(&self, link: &LinkSpec, wire: OwnedFd, name_server: Option<OwnedFd>) -> Result<(), Failure> {
+    fn attach(&self, link: &LinkSpec, wire: OwnedFd, name_server: Vec<OwnedFd>) -> Result<(), Failure> {
         sentry::net::inet::attach::attach(&self.0, link, wire, name_server)
     }
 

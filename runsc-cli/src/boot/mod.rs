@@ -103,7 +103,8 @@ fn build(channel: &Channel) -> Result<Sandbox, Failure> {
     tracing::debug!("kernel made");
     // Only now: stubs of the ptrace platform must be traceable, and they are what we were when the zygote was cloned.
     host::process::forbid_dumps().map_err(|e| failure("cannot forbid dumps", &e))?;
-    filter::put_on(platform, sandbox.debug, host_network).map_err(|e| failure("cannot put on the filter", &e))?;
+    filter::put_on(platform, sandbox.debug, (host_network, sandbox.asks_engine))
+        .map_err(|e| failure("cannot put on the filter", &e))?;
     tracing::debug!("filter put on");
     let id = container.id.clone();
     engine.create(container, files)?;
@@ -114,7 +115,12 @@ fn build(channel: &Channel) -> Result<Sandbox, Failure> {
     let (go_on, mut files) = channel.recv::<GoOn>().map_err(wire_failure)?;
     if let Some(link) = &go_on.link {
         let wire = files.take(link.file).map_err(wire_failure)?;
-        let name_server = link.name_server.map(|slot| files.take(slot)).transpose().map_err(wire_failure)?;
+        let name_server = link
+            .name_server
+            .iter()
+            .map(|slot| files.take(*slot))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(wire_failure)?;
         engine.attach(link, wire, name_server)?;
     }
     let waiters = server::start(control, &engine).map_err(|e| failure("cannot serve the control socket", &e))?;

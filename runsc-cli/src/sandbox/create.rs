@@ -105,6 +105,7 @@ pub(crate) fn of_bundle(
     let listener = UnixListener::bind(making.locked()?.socket_path()).context("cannot make the control socket")?;
     let host_memory = host_memory();
     let memory_files = making.record.cgroups.memory_files();
+    let asks_engine = link::asks_engine(&bundle.spec);
     let sandbox_spec = SandboxSpec {
         platform,
         kvm: kvm.map(|device| plan.files.add(device)),
@@ -114,6 +115,7 @@ pub(crate) fn of_bundle(
         control: plan.files.add(listener.into()),
         log: debug_log.is_open(),
         cpus: 0,
+        asks_engine,
         memory_total: plan.container.limits.memory.map_or(host_memory, |limit| limit.min(host_memory)),
         memory_host: host_memory,
         memory_charged: memory_files.map(|files| files.map(|file| plan.files.add(file))),
@@ -136,7 +138,7 @@ pub(crate) fn of_bundle(
     // Only now: hooks may have put the device there.
     let taken = match network {
         NetworkKind::Sandbox if has_network(&bundle.spec) => {
-            link::open(Path::new(&format!("/proc/{}/ns/net", sandbox.pid)), link::asks_engine(&bundle.spec))
+            link::open(Path::new(&format!("/proc/{}/ns/net", sandbox.pid)), asks_engine)
                 .context("cannot set up the network")?
         }
         _ => None,

@@ -4,13 +4,14 @@
 //! host's side, so that the host's own stack does not answer for the container.
 
 use std::net::{Ipv4Addr, UdpSocket};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use abi::sockaddr::{ARPHRD_ETHER, IFF_UP};
 use anyhow::{Context, Result};
 use control::{LinkSpec, RouteSpec};
 use host::rtnetlink::{Link, Netlink};
+use nix::sys::socket::{self, AddressFamily, SockFlag, SockType};
 use oci_spec::runtime::Spec;
 
 use super::launch::Joined;
@@ -18,6 +19,9 @@ use crate::log;
 
 /// Where Docker's name server answers in networks that users have made.
 const ENGINE_NAME_SERVER: (Ipv4Addr, u16) = (Ipv4Addr::new(127, 0, 0, 11), 53);
+/// How many programs of a container may ask it over TCP at once, and how many seconds it may take for an answer.
+const STREAMS: usize = 2;
+const PATIENCE: u64 = 10;
 /// RT_TABLE_MAIN, RTN_UNICAST, RTPROT_KERNEL.
 const TABLE_MAIN: u8 = 254;
 const UNICAST: u8 = 1;
@@ -43,9 +47,9 @@ pub(crate) fn open(path: &Path, asks_engine: bool) -> Result<Option<(LinkSpec, V
     let mut files = vec![wire];
     if asks_engine {
         match name_server() {
-            Ok(socket) => {
-                link.name_server = Some(control::FdSlot(1));
-                files.push(socket);
+            Ok(sockets) => {
+                link.name_server = (1..).map(control::FdSlot).take(sockets.len()).collect();
+                files.extend(sockets);
             }
             Err(e) => log::warning(&format!("cannot reach the engine's name server: {e:#}")),
         }
@@ -53,11 +57,22 @@ pub(crate) fn open(path: &Path, asks_engine: bool) -> Result<Option<(LinkSpec, V
     Ok(Some((link, files)))
 }
 
-/// A socket connected to the name server that Docker has in the namespace that we are in.
-fn name_server() -> Result<OwnedFd> {
+/// Sockets for the name server that Docker has in the namespace that we are in: one of UDP connected to it, and those of TCP,
+/// which are connected when somebody asks.
+fn name_server() -> Result<Vec<OwnedFd>> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
     socket.connect(ENGINE_NAME_SERVER)?;
-    Ok(socket.into())
+    let mut sockets = vec![socket.into()];
+    for _ in 0..STREAMS {
+        // One that waits.
+        let stream = socket::socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+        let patience = [PATIENCE, 0].map(u64::to_ne_bytes).concat();
+        for name in [abi::socket::SO_RCVTIMEO, abi::socket::SO_SNDTIMEO] {
+            host::net::set_option(stream.as_fd(), abi::socket::SOL_SOCKET, name, &patience)?;
+        }
+        sockets.push(stream);
+    }
+    Ok(sockets)
 }
 
 /// Whether a container asks that server: its resolv.conf, which the engine has written, says so.
@@ -82,7 +97,7 @@ fn device(netlink: &Netlink) -> Result<Option<LinkSpec>> {
         mtu: link.mtu,
         addresses: Vec::new(),
         routes: Vec::new(),
-        name_server: None,
+        name_server: Vec::new(),
     }))
 }
 

@@ -13,6 +13,7 @@ use super::message::{Ancillary, RecvMsg, SendMsg};
 use super::socket::Socket;
 use crate::error::{Result, SysResult};
 use crate::io::{IoDst, IoSrc};
+use crate::mm::Mappable;
 use crate::task::CurrentTask;
 use crate::user::UserPtr;
 use crate::vfs::{File, FileOps};
@@ -90,6 +91,10 @@ impl FileOps for SocketFile {
             return Ok(0);
         }
         self.socket.ioctl(task, cmd, arg)
+    }
+
+    fn mappable(&self, _: &File) -> Result<Arc<dyn Mappable>> {
+        self.socket.mappable()
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -12,6 +12,7 @@ use super::message::{Received, RecvMsg, SendMsg};
 use super::options::Options;
 use super::owner::Owner;
 use crate::error::{Result, SysResult, err};
+use crate::mm::Mappable;
 use crate::task::CurrentTask;
 
 /// The type of a socket, socket(2).
@@ -172,6 +173,11 @@ pub trait Socket: Any + Debug + Send + Sync {
     fn setsockopt(&self, task: &CurrentTask, level: i32, name: i32, value: &[u8]) -> Result<()> {
         let _ = (task, level, name, value);
         err(Errno::ENOPROTOOPT)
+    }
+
+    /// What mmap(2) maps.
+    fn mappable(&self) -> Result<Arc<dyn Mappable>> {
+        err(Errno::ENODEV)
     }
 
     /// POLL* bits that hold.

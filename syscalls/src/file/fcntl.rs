@@ -9,6 +9,7 @@ use abi::{Errno, UserAddr};
 use sentry::error::{Result, SysResult, err};
 use sentry::fs::memfd;
 use sentry::fs::pipe::PipeEnd;
+use sentry::net::Kind;
 use sentry::task::CurrentTask;
 use sentry::user::UserPtr;
 use sentry::vfs::file::{FileOwner, Target};
@@ -16,6 +17,7 @@ use sentry::vfs::{File, leases};
 
 use super::locks;
 use crate::arg::{Fd, low};
+use crate::net::of;
 
 /// fcntl(2).
 pub(crate) fn fcntl(task: &mut CurrentTask, fd: Fd, command: u32, arg: u64) -> SysResult {
@@ -124,7 +126,7 @@ fn set_signal(file: &File, signal: i32) -> SysResult {
 }
 
 /// Whom the file signals: F_SETOWN, F_GETOWN and their extended forms.
-fn owner(task: &CurrentTask, file: &File, command: u32, arg: u64) -> SysResult {
+fn owner(task: &CurrentTask, file: &Arc<File>, command: u32, arg: u64) -> SysResult {
     match command {
         cmd::F_SETOWN => {
             let id = low(arg).cast_signed();
@@ -155,7 +157,7 @@ fn owner(task: &CurrentTask, file: &File, command: u32, arg: u64) -> SysResult {
 }
 
 /// As FIOSETOWN and F_SETOWN_EX do; 0 is nobody.
-pub(super) fn set_owner(task: &CurrentTask, file: &File, kind: i32, id: i32) -> SysResult {
+pub(super) fn set_owner(task: &CurrentTask, file: &Arc<File>, kind: i32, id: i32) -> SysResult {
     if !matches!(kind, F_OWNER_TID | F_OWNER_PID | F_OWNER_PGRP) {
         return err(Errno::EINVAL);
     }
@@ -171,6 +173,10 @@ pub(super) fn set_owner(task: &CurrentTask, file: &File, kind: i32, id: i32) -> 
     };
     let (uid, euid) = (task.creds().uid, task.creds().euid);
     file.set_owner(|owner| *owner = FileOwner { target, uid, euid, signal: owner.signal });
+    // Urgent data is told of without O_ASYNC.
+    if of(file).is_ok_and(|socket| socket.kind() == Kind::Stream) {
+        file.signal_urgent();
+    }
     Ok(0)
 }
 

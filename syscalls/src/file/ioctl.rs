@@ -1,7 +1,10 @@
 //! ioctl(2): what every file understands; the rest is the file's own.
 
 use abi::fcntl::{F_OWNER_PGRP, F_OWNER_PID, OpenFlags};
-use abi::ioctl::{FICLONE, FIGETBSZ, FIOASYNC, FIOCLEX, FIOGETOWN, FIONBIO, FIONCLEX, FIONREAD, FIOQSIZE, FIOSETOWN};
+use abi::ioctl::{
+    FICLONE, FIGETBSZ, FIOASYNC, FIOCLEX, FIOGETOWN, FIONBIO, FIONCLEX, FIONREAD, FIOQSIZE, FIOSETOWN, SIOCGPGRP,
+    SIOCSPGRP,
+};
 use abi::stat::{FileType, S_IFMT, S_IFREG};
 use abi::{Errno, UserAddr};
 use sentry::error::{SysResult, err};
@@ -10,6 +13,7 @@ use sentry::user::UserPtr;
 
 use super::fcntl::{set_owner, shown};
 use crate::arg::Fd;
+use crate::net::of;
 
 /// ioctl(2).
 pub(crate) fn ioctl(task: &mut CurrentTask, fd: Fd, request: u32, arg: u64) -> SysResult {
@@ -44,12 +48,12 @@ pub(crate) fn ioctl(task: &mut CurrentTask, fd: Fd, request: u32, arg: u64) -> S
             task.mm().write(int, &i32::try_from(size).unwrap_or(4096))?;
             Ok(0)
         }
-        FIOSETOWN => {
+        FIOSETOWN | SIOCSPGRP if request == FIOSETOWN || of(&file).is_ok() => {
             let id = task.mm().read(int)?;
             let kind = if id < 0 { F_OWNER_PGRP } else { F_OWNER_PID };
             set_owner(task, &file, kind, id.checked_abs().ok_or(Errno::EINVAL)?)
         }
-        FIOGETOWN => {
+        FIOGETOWN | SIOCGPGRP if request == FIOGETOWN || of(&file).is_ok() => {
             let (kind, id) = shown(task, &file.owner());
             task.mm().write(int, &if kind == F_OWNER_PGRP { -id } else { id })?;
             Ok(0)

@@ -1,10 +1,12 @@
 //! getsockopt(2), setsockopt(2).
 
 use abi::capability::Cap;
-use abi::socket::{SO_ACCEPTCONN, SO_DOMAIN, SO_GET_FILTER, SO_PROTOCOL, SO_TYPE, SOL_SOCKET};
+use abi::socket::{
+    AF_PACKET, PACKET_HDRLEN, SO_ACCEPTCONN, SO_DOMAIN, SO_GET_FILTER, SO_PROTOCOL, SO_TYPE, SOL_PACKET, SOL_SOCKET,
+};
 use abi::{Errno, UserAddr};
 use sentry::error::{Result, err};
-use sentry::net::filter;
+use sentry::net::{filter, packet};
 use sentry::task::CurrentTask;
 use sentry::user::UserPtr;
 
@@ -30,6 +32,10 @@ pub(crate) fn getsockopt(
         return task.mm().write(len, &i32::try_from(instructions).unwrap_or(i32::MAX));
     }
     let bytes = match (level, name) {
+        // Asks about the version that stands where the answer goes.
+        (SOL_PACKET, PACKET_HDRLEN) if socket.family() == AF_PACKET => {
+            packet::header_len(task.mm().read(UserPtr::new(value))?)?.to_ne_bytes().to_vec()
+        }
         (SOL_SOCKET, SO_TYPE) => socket.kind().raw().to_ne_bytes().to_vec(),
         (SOL_SOCKET, SO_DOMAIN) => i32::from(socket.family()).to_ne_bytes().to_vec(),
         (SOL_SOCKET, SO_PROTOCOL) => socket.protocol().to_ne_bytes().to_vec(),

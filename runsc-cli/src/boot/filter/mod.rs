@@ -12,14 +12,22 @@ use host::filter::{Filter, Otherwise};
 
 /// Puts it on, on all threads. With `report`, and in debug builds, a forbidden
 /// call is named on standard error before it ends the process.
-/// `host_network` adds the calls of host sockets.
-pub(super) fn put_on(platform: PlatformKind, report: bool, host_network: bool) -> io::Result<()> {
+/// The two flags add the calls of host sockets and of the way to an engine's name server.
+pub(super) fn put_on(
+    platform: PlatformKind,
+    report: bool,
+    (host_network, asks_engine): (bool, bool),
+) -> io::Result<()> {
     let report = report || cfg!(debug_assertions);
     let otherwise = if report { Otherwise::Report } else { Otherwise::Kill };
     if report {
         host::seccomp::report_violations()?;
     }
-    let filter = Filter { rules: &rules::of(platform, host_network), absent: rules::ABSENT, descriptor: None };
+    let mut rules = rules::of(platform, host_network);
+    if asks_engine && !host_network {
+        rules.push(rules::NAME_SERVER);
+    }
+    let filter = Filter { rules: &rules, absent: rules::ABSENT, descriptor: None };
     host::seccomp::install(&filter.compile(otherwise)?)
 }
 

@@ -205,6 +205,12 @@ const SETTABLE: &[&[host::filter::Arg]] = options! {
 /// What `--network=host` adds.
 pub(crate) const HOST_NETWORK: &[&[Rule]] = &[HOST_CALLS, &[HOST_OPTIONS]];
 
+/// What a container adds that asks an engine's name server. There are no sockets to connect but those that it was given for
+/// that, in a network namespace without addresses.
+pub(crate) const NAME_SERVER: &[Rule] = rules! {
+    SYS_connect "questions to the engine's name server over TCP, and to end that" [Is(2, 16)];
+};
+
 /// Sockets of AF_INET and AF_INET6. Who may bind to low ports or send raw packets is decided by
 /// the application's capabilities, in the kernel.
 const HOST_CALLS: &[Rule] = rules! {

@@ -23,18 +23,22 @@ type Show = fn(&NetStack, &mut String) -> std::fmt::Result;
 const FILES: &[(&str, Show)] = &[
     ("arp", |_, out| out.write_str("IP address       HW type     Flags       HW address            Mask     Device\n")),
     ("dev", dev),
+    ("dev_mcast", |_, _| Ok(())),
     ("icmp", |net, out| packets(net.datagram_listings(Some(Protocol::Ping)), false, out)),
     ("icmp6", |net, out| packets(net.datagram_listings(Some(Protocol::Ping)), true, out)),
     ("if_inet6", if_inet6),
+    ("igmp6", |_, _| Ok(())),
     ("igmp", |_, out| out.write_str("Idx\tDevice    : Count Querier\tGroup    Users Timer\tReporter\n")),
     ("ipv6_route", ipv6_route),
     ("netlink", netlink),
+    ("netstat", |_, out| NETSTAT.iter().try_for_each(|(title, names)| zeros(title, names, out))),
     ("packet", packet_sockets),
     ("protocols", protocols),
     ("raw", |net, out| packets(net.datagram_listings(None), false, out)),
     ("raw6", |net, out| packets(net.datagram_listings(None), true, out)),
     ("route", route_table),
     ("snmp", snmp),
+    ("snmp6", snmp6),
     ("sockstat", sockstat),
     ("sockstat6", sockstat6),
     ("tcp", |net, out| tcp(net, false, out)),
@@ -285,6 +289,30 @@ fn netlink(net: &NetStack, out: &mut String) -> std::fmt::Result {
         )?;
     }
     Ok(())
+}
+
+/// Counters of /proc/net/netstat that programs look for. Within the sandbox nothing is lost or sent again.
+const NETSTAT: &[(&str, &str)] = &[
+    (
+        "TcpExt",
+        "SyncookiesSent SyncookiesRecv SyncookiesFailed EmbryonicRsts PruneCalled RcvPruned OfoPruned OutOfWindowIcmps LockDroppedIcmps ArpFilter TW TWRecycled TWKilled PAWSActive PAWSEstab DelayedACKs DelayedACKLocked DelayedACKLost ListenOverflows ListenDrops TCPHPHits TCPPureAcks TCPHPAcks TCPRenoRecovery TCPSackRecovery TCPSACKReneging TCPSACKReorder TCPLostRetransmit TCPTimeouts TCPLossProbes TCPFastRetrans TCPSlowStartRetrans TCPBacklogDrop TCPAbortOnData TCPAbortOnClose TCPAbortOnMemory TCPAbortOnTimeout TCPAbortOnLinger TCPMemoryPressures TCPReqQFullDoCookies TCPReqQFullDrop TCPRetransFail TCPRcvCoalesce TCPOFOQueue TCPOFODrop TCPSynRetrans TCPOrigDataSent",
+    ),
+    (
+        "IpExt",
+        "InNoRoutes InTruncatedPkts InMcastPkts OutMcastPkts InBcastPkts OutBcastPkts InOctets OutOctets InMcastOctets OutMcastOctets InBcastOctets OutBcastOctets InCsumErrors InNoECTPkts InECT1Pkts InECT0Pkts InCEPkts ReasmOverlaps",
+    ),
+];
+
+/// Two lines: names, and a zero for each.
+fn zeros(title: &str, names: &str, out: &mut String) -> std::fmt::Result {
+    let values = vec!["0"; names.split(' ').count()].join(" ");
+    writeln!(out, "{title}: {names}\n{title}: {values}")
+}
+
+/// What is counted is in /proc/net/snmp, of both families together.
+fn snmp6(_: &NetStack, out: &mut String) -> std::fmt::Result {
+    let names = "Ip6InReceives Ip6InDelivers Ip6OutRequests Icmp6InMsgs Icmp6OutMsgs Udp6InDatagrams Udp6NoPorts Udp6InErrors Udp6OutDatagrams";
+    names.split(' ').try_for_each(|name| writeln!(out, "{name:<32}\t0"))
 }
 
 fn packet_sockets(net: &NetStack, out: &mut String) -> std::fmt::Result {

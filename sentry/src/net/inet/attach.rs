@@ -14,8 +14,9 @@ use super::stack::NetStack;
 use crate::kernel::Kernel;
 
 /// Attaches a device to the first network namespace.
-/// `name_server` is a socket connected to the engine's name server, if it has one in there.
-pub fn attach(kernel: &Kernel, link: &LinkSpec, wire: OwnedFd, name_server: Option<OwnedFd>) -> Result<(), Failure> {
+/// `name_server` are sockets for the engine's name server, if it has one in there: one of UDP that is connected to it, and some of
+/// TCP that are not.
+pub fn attach(kernel: &Kernel, link: &LinkSpec, wire: OwnedFd, name_server: Vec<OwnedFd>) -> Result<(), Failure> {
     let net = NetStack::in_namespace(&kernel.root_namespaces.net);
     let mut seed = [0; 8];
     host::random::fill(&mut seed).map_err(|e| Failure::other(format!("no random numbers: {e}")))?;
@@ -47,8 +48,8 @@ pub fn attach(kernel: &Kernel, link: &LinkSpec, wire: OwnedFd, name_server: Opti
     .map_err(|_| Failure::other("the network is the host's"))?;
     let gate = Gate::open(&net, &device, wire, engine, &kernel.clocks);
     net.set_gate(gate.map_err(|e| Failure::other(format!("cannot start the network: {e}")))?);
-    if let Some(socket) = name_server {
-        let resolver = Resolver::start(&net, socket);
+    if !name_server.is_empty() {
+        let resolver = Resolver::start(&net, name_server);
         net.set_resolver(resolver.map_err(|e| Failure::other(format!("cannot start the network: {e}")))?);
     }
     Ok(())

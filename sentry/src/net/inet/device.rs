@@ -4,7 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use abi::sockaddr::{ARPHRD_ETHER, ARPHRD_LOOPBACK, IFF_BROADCAST, IFF_LOOPBACK, IFF_MULTICAST, IFF_RUNNING, IFF_UP};
+use abi::sockaddr::{
+    ARPHRD_ETHER, ARPHRD_LOOPBACK, IFF_BROADCAST, IFF_LOOPBACK, IFF_MULTICAST, IFF_NOARP, IFF_RUNNING, IFF_UP,
+};
 
 /// RT_SCOPE_UNIVERSE, RT_SCOPE_LINK, RT_SCOPE_HOST.
 pub const SCOPE_UNIVERSE: u8 = 0;
@@ -22,6 +24,8 @@ pub enum DeviceKind {
     Loopback,
     /// Ethernet, to the outside.
     Ethernet,
+    /// Leads nowhere: what is sent is lost.
+    Dummy,
 }
 
 /// Bytes and packets that went through.
@@ -158,12 +162,24 @@ impl Device {
         }
     }
 
+    /// A device that leads nowhere, down, as `ip link add type dummy` makes it.
+    #[must_use]
+    pub fn dummy(index: u32, name: &str) -> Self {
+        let mut mac = [0; 6];
+        // Without chance it is one that others may have as well.
+        let _ = host::random::fill(&mut mac);
+        // Of one machine, and given by its administrator.
+        mac[0] = mac[0] & 0xfc | 2;
+        Self { index, name: name.to_owned(), kind: DeviceKind::Dummy, mtu: 1500, mac, ..Self::loopback() }
+    }
+
     /// IFF_*.
     #[must_use]
     pub fn flags(&self) -> u16 {
         let fixed = match self.kind {
             DeviceKind::Loopback => IFF_LOOPBACK,
             DeviceKind::Ethernet => IFF_BROADCAST | IFF_MULTICAST,
+            DeviceKind::Dummy => IFF_BROADCAST | IFF_NOARP,
         };
         fixed | self.extra_flags | if self.up { IFF_UP | IFF_RUNNING } else { 0 }
     }
@@ -173,7 +189,7 @@ impl Device {
     pub fn hardware(&self) -> u16 {
         match self.kind {
             DeviceKind::Loopback => ARPHRD_LOOPBACK,
-            DeviceKind::Ethernet => ARPHRD_ETHER,
+            DeviceKind::Ethernet | DeviceKind::Dummy => ARPHRD_ETHER,
         }
     }
 

@@ -12,6 +12,7 @@ use abi::socket::{IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_UDP};
 use sync::{Mutex, RwLock};
 
 use super::datagram::{DatagramListing, DatagramSocket, Protocol};
+use super::device::DeviceKind;
 use super::gate::Gate;
 use super::host::HostNet;
 use super::ports::PortTable;
@@ -262,6 +263,16 @@ impl NetStack {
     #[must_use]
     pub fn time_wait(&self) -> Vec<super::tcp::time_wait::Waiting> {
         self.time_wait.lock().all()
+    }
+
+    /// Whether what is sent by a device is lost; it is counted.
+    pub(super) fn leads_nowhere(&self, device: u32, bytes: usize) -> bool {
+        let links = self.links.read();
+        let found = links.device(device).filter(|device| device.kind == DeviceKind::Dummy);
+        if let Some(device) = found {
+            device.counters.count(true, bytes);
+        }
+        found.is_some()
     }
 
     /// Counts bytes that went over the loopback device.

@@ -11,6 +11,7 @@ use abi::socket::{
 };
 use zerocopy::IntoBytes;
 
+use super::ring::Ring;
 use super::taps::{ETHERNET, Frame, wants};
 use super::{Kind, PacketSocket};
 use crate::error::{Result, err};
@@ -31,6 +32,8 @@ pub(super) struct Inbox {
     stats: TpacketStats,
     /// SO_RXQ_OVFL.
     dropped: u32,
+    /// PACKET_RX_RING: then frames go there.
+    pub(super) ring: Option<Ring>,
 }
 
 #[derive(Debug)]
@@ -68,6 +71,15 @@ impl PacketSocket {
         let limit = self.options.receive_buffer();
         let mut inbox = self.inbox.lock();
         inbox.stats.tp_packets = inbox.stats.tp_packets.wrapping_add(1);
+        if let Some(ring) = &mut inbox.ring {
+            if ring.put(frame, data, snap, &self.address(frame)) {
+                drop(inbox);
+                self.queue.notify(POLLIN | POLLRDNORM);
+            } else {
+                inbox.stats.tp_drops = inbox.stats.tp_drops.wrapping_add(1);
+            }
+            return;
+        }
         let cost = frame.bytes.len() + OVERHEAD;
         if inbox.charged.saturating_add(cost) > limit && !inbox.frames.is_empty() {
             inbox.stats.tp_drops = inbox.stats.tp_drops.wrapping_add(1);
@@ -106,7 +118,7 @@ impl PacketSocket {
 
 impl Inbox {
     pub(super) fn is_empty(&self) -> bool {
-        self.frames.is_empty()
+        self.frames.is_empty() && !self.ring.as_ref().is_some_and(Ring::is_filled)
     }
 
     pub(super) const fn charged(&self) -> usize {

@@ -1,13 +1,15 @@
 //! AF_PACKET, packet(7): sockets that see and send whole frames, or (SOCK_DGRAM) what is behind their headers.
 //!
-//! [`taps`] is where frames pass by, [`inbox`] what waits for one socket, [`send`] puts frames on a device. Locks: `Socket`
+//! [`taps`] is where frames pass by, [`inbox`] what waits for one socket, [`ring`] the same in memory that it maps, [`send`] puts frames on a device. Locks: `Socket`
 //! over what it is bound to, `SocketQueue` over the inbox, one at a time.
 
 mod inbox;
 mod options;
+mod ring;
 mod send;
 mod taps;
 
+pub use ring::header_len;
 pub use taps::Taps;
 
 use std::any::Any;
@@ -24,6 +26,7 @@ use sync::{Mutex, WaitQueue};
 use zerocopy::{FromBytes, IntoBytes};
 
 use self::inbox::Inbox;
+use self::ring::Version;
 use super::inet::ioctl;
 use super::inet::stack::NetStack;
 use super::message::{Received, RecvMsg, SendMsg};
@@ -32,6 +35,7 @@ use super::owner::Owner;
 use super::socket::{Connect, Kind, Shutdown, Socket};
 use crate::error::{Result, SysResult, err};
 use crate::lock_order;
+use crate::mm::Mappable;
 use crate::task::CurrentTask;
 use crate::user::UserPtr;
 
@@ -62,6 +66,9 @@ struct State {
     memberships: Vec<(PacketMreq, u32)>,
     /// PACKET_IGNORE_OUTGOING.
     ignores_outgoing: bool,
+    /// PACKET_VERSION and PACKET_RESERVE, for the ring that is made next.
+    version: Version,
+    reserve: u32,
 }
 
 /// A line of /proc/net/packet.
@@ -241,8 +248,15 @@ impl Socket for PacketSocket {
         options::get(self, level, name)
     }
 
-    fn setsockopt(&self, _: &CurrentTask, level: i32, name: i32, value: &[u8]) -> Result<()> {
-        options::set(self, level, name, value)
+    fn setsockopt(&self, task: &CurrentTask, level: i32, name: i32, value: &[u8]) -> Result<()> {
+        options::set(self, task, level, name, value)
+    }
+
+    fn mappable(&self) -> Result<Arc<dyn Mappable>> {
+        match &self.inbox.lock().ring {
+            Some(ring) => Ok(Arc::clone(ring.memory()) as Arc<dyn Mappable>),
+            None => err(Errno::EINVAL),
+        }
     }
 
     fn poll(&self) -> u32 {

@@ -88,6 +88,10 @@ fn transmit(socket: &PacketSocket, device: &Device, frame: Vec<u8>) {
                 datagram::arrive(net, &packet, device.index);
             }
         }
+        DeviceKind::Dummy => {
+            device.counters.count(true, frame.len());
+            net.packets.show(device, true, frame, Some(socket));
+        }
         DeviceKind::Ethernet => {
             // Without a wire, or without room on it, it is lost.
             if let Some(gate) = net.gate() {

@@ -291,8 +291,8 @@ impl Drop for File {
                 hook.closed(self);
             }
         }
-        if self.flags().contains(OpenFlags::FASYNC) {
-            self.set_no_async();
+        if self.signals.get_mut().is_listening() {
+            self.stop_signals();
         }
         let marks = *self.marks.get_mut();
         if marks & LOCKED != 0 {

@@ -1,4 +1,4 @@
-//! Signals about readiness: F_SETOWN, F_SETSIG and O_ASYNC of fcntl(2).
+//! Signals about readiness: F_SETOWN, F_SETSIG and O_ASYNC of fcntl(2), and SIGURG, which needs F_SETOWN alone.
 //!
 //! A wait queue wakes its listeners with whatever locks its source holds, and sending a signal takes others: so a thread of
 //! the kernel, started with the first O_ASYNC, sends them.
@@ -49,10 +49,19 @@ pub struct FileOwner {
 pub(super) struct Signals {
     owner: Option<Box<FileOwner>>,
     listening: Option<WaitId>,
+    /// The registration for SIGURG.
+    urgent: Option<WaitId>,
     /// The descriptor that O_ASYNC was last set through, which signals name.
     fd: i32,
     /// F_NOTIFY.
     pub(super) directories: Vec<Arc<DirWatch>>,
+}
+
+impl Signals {
+    /// Whether a wait queue knows the file.
+    pub(super) fn is_listening(&self) -> bool {
+        self.listening.is_some() || self.urgent.is_some()
+    }
 }
 
 impl File {
@@ -65,6 +74,16 @@ impl File {
     /// Changes who is signalled.
     pub fn set_owner(&self, change: impl FnOnce(&mut FileOwner)) {
         change(self.signals.lock().owner.get_or_insert_default());
+    }
+
+    /// The owner is told of urgent data from now on: the file is a stream.
+    pub fn signal_urgent(self: &Arc<Self>) {
+        let Some(queue) = self.ops.wait_queue() else { return };
+        let mut signals = self.signals.lock();
+        if signals.urgent.is_none() {
+            signals.urgent =
+                Some(queue.register(POLLPRI, Arc::new(AsyncWake { file: Arc::downgrade(self), urgent: true })));
+        }
     }
 
     /// Which descriptor signals about readiness name.
@@ -81,7 +100,7 @@ impl File {
         }
         let mut signals = self.signals.lock();
         if signals.listening.is_none() {
-            let wake = Arc::new(AsyncWake(Arc::downgrade(self)));
+            let wake = Arc::new(AsyncWake { file: Arc::downgrade(self), urgent: false });
             // An end of a pipe hears nothing of the other direction.
             let mut events = u32::MAX;
             if !self.flags().readable() {
@@ -97,6 +116,15 @@ impl File {
     pub(super) fn set_no_async(&self) {
         let listening = self.signals.lock().listening.take();
         if let (Some(id), Some(queue)) = (listening, self.ops.wait_queue()) {
+            queue.unregister(id);
+        }
+    }
+
+    /// The file goes.
+    pub(super) fn stop_signals(&self) {
+        self.set_no_async();
+        let urgent = self.signals.lock().urgent.take();
+        if let (Some(id), Some(queue)) = (urgent, self.ops.wait_queue()) {
             queue.unregister(id);
         }
     }
@@ -138,6 +166,10 @@ fn signal(owner: &FileOwner, code: i32, band: u32, fd: i32) {
         Ok(signal) if owner.signal != 0 => SigInfo::poll(signal, code, band.into(), fd),
         _ => SigInfo::user(Signal::SIGIO, SI_KERNEL, 0, 0),
     };
+    tell(owner, info);
+}
+
+fn tell(owner: &FileOwner, info: SigInfo) {
     match &owner.target {
         Target::None => {}
         Target::Thread(pid) => {
@@ -173,17 +205,20 @@ fn reason(events: u32) -> (i32, u32) {
     }
 }
 
-/// Listens for a file with O_ASYNC.
-struct AsyncWake(Weak<File>);
+/// Listens for a file with O_ASYNC, or for urgent data.
+struct AsyncWake {
+    file: Weak<File>,
+    urgent: bool,
+}
 
 impl Wake for AsyncWake {
     fn wake(&self, events: u32) {
         // If the thread could not be started there is nobody to tell.
-        let _ = sender().send((Weak::clone(&self.0), events));
+        let _ = sender().send((Weak::clone(&self.file), events, self.urgent));
     }
 }
 
-type Message = (Weak<File>, u32);
+type Message = (Weak<File>, u32, bool);
 
 /// To the thread that sends the signals.
 fn sender() -> &'static Sender<Message> {
@@ -192,9 +227,11 @@ fn sender() -> &'static Sender<Message> {
         let (sender, receiver) = channel::<Message>();
         let _ = std::thread::Builder::new().name(String::from("sigio")).spawn(move || {
             host::sched::run_anywhere();
-            for (file, events) in receiver {
-                if let Some(file) = file.upgrade() {
-                    file.signal_ready(events);
+            for (file, events, urgent) in receiver {
+                match file.upgrade() {
+                    Some(file) if urgent => tell(&file.owner(), SigInfo::user(Signal::SIGURG, SI_KERNEL, 0, 0)),
+                    Some(file) => file.signal_ready(events),
+                    None => {}
                 }
             }
         });

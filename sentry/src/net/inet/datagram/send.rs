@@ -163,7 +163,9 @@ fn outgoing(socket: &DatagramSocket, state: &State, to: SocketAddr, way: Way, st
 fn transmit(socket: &DatagramSocket, out: &Outgoing, way: Way, bytes: Vec<u8>) -> Result<()> {
     let many = way.kind == route::MULTICAST || way.kind == route::BROADCAST;
     if !way.is_loopback() {
-        send_outside(socket, out, &bytes)?;
+        if !socket.net.leads_nowhere(way.device, bytes.len()) {
+            send_outside(socket, out, &bytes)?;
+        }
         if !many {
             return Ok(());
         }

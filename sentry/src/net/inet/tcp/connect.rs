@@ -15,14 +15,17 @@ use abi::socket::AF_UNSPEC;
 use netstack::StreamError;
 
 use super::conn::Conn;
+use super::end::End;
 use super::link::{self, Link, Side};
 use super::outside::Outside;
+use super::served::Served;
 use super::{Role, TcpSocket, TcpState, close};
 use crate::error::{Result, err};
 use crate::net::inet::addr::{self, Family};
 use crate::net::inet::bind as binding;
 use crate::net::inet::gate::Gate;
 use crate::net::inet::ports::{self, Lease, Rule, Table};
+use crate::net::inet::resolver::{self, Resolver};
 use crate::net::inet::stack::Counters;
 use crate::net::socket::{Connect, Socket};
 use crate::task::CurrentTask;
@@ -263,6 +266,10 @@ fn attempt(client: &Arc<TcpSocket>, clocks: Option<&Arc<Clocks>>) {
     let Some(listener) = client.net.tcp.listener(remote, local) else {
         if local == remote {
             join_itself(client);
+        } else if remote == resolver::ADDRESS
+            && let Some(resolver) = client.net.resolver()
+        {
+            ask(client, resolver);
         } else {
             Counters::count(&client.net.counters.tcp_failed);
             close::refuse(client);
@@ -321,6 +328,21 @@ fn addresses(client: &TcpSocket) -> Option<(SocketAddr, SocketAddr)> {
         Role::Connecting(connecting) => Some((connecting.local, connecting.remote)),
         _ => None,
     }
+}
+
+/// Joins a socket to the engine's name server.
+fn ask(client: &Arc<TcpSocket>, resolver: &Resolver) {
+    let mut state = client.state.lock();
+    let Role::Connecting(connecting) = &mut state.role else { return };
+    let (end, shares) = (End::new(), connecting.shares);
+    let ours = Side { end: Arc::clone(&client.end), addr: connecting.local, lease: connecting.lease.take(), shares };
+    let theirs = Side { end: Arc::clone(&end), addr: connecting.remote, lease: None, shares };
+    let [our_link, their_link] = link::join(&client.net, ours, theirs);
+    let waited = std::mem::replace(&mut state.role, Role::Connected(Conn::Inside(our_link)));
+    drop(state);
+    drop(waited);
+    resolver.serve(Served { conn: Conn::Inside(their_link), end });
+    client.end.queue.notify(POLLOUT | POLLWRNORM);
 }
 
 /// A socket that connects to its own address talks to itself.

@@ -14,6 +14,7 @@ mod info;
 mod link;
 mod options;
 mod outside;
+mod served;
 pub mod time_wait;
 
 pub(super) use arrive::arrive;
@@ -21,6 +22,7 @@ pub(super) use connect::named;
 pub(super) use end::End;
 pub use info::TcpListing;
 pub use link::TcpState;
+pub(super) use served::Served;
 
 use std::any::Any;
 use std::net::SocketAddr;

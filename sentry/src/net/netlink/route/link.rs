@@ -4,9 +4,10 @@ use std::sync::atomic::Ordering;
 
 use abi::Errno;
 use abi::netlink::{
-    IFLA_ADDRESS, IFLA_ALT_IFNAME, IFLA_BROADCAST, IFLA_CARRIER, IFLA_GROUP, IFLA_IFNAME, IFLA_LINKINFO, IFLA_LINKMODE,
-    IFLA_MAX_MTU, IFLA_MIN_MTU, IFLA_MTU, IFLA_NUM_RX_QUEUES, IFLA_NUM_TX_QUEUES, IFLA_OPERSTATE, IFLA_PROMISCUITY,
-    IFLA_QDISC, IFLA_STATS, IFLA_STATS64, IFLA_TXQLEN, Ifinfomsg, NLM_F_CREATE, NLM_F_EXCL, RTM_NEWLINK, RTNLGRP_LINK,
+    IFLA_ADDRESS, IFLA_ALT_IFNAME, IFLA_BROADCAST, IFLA_CARRIER, IFLA_GROUP, IFLA_IFNAME, IFLA_INFO_KIND,
+    IFLA_LINKINFO, IFLA_LINKMODE, IFLA_MAX_MTU, IFLA_MIN_MTU, IFLA_MTU, IFLA_NUM_RX_QUEUES, IFLA_NUM_TX_QUEUES,
+    IFLA_OPERSTATE, IFLA_PROMISCUITY, IFLA_QDISC, IFLA_STATS, IFLA_STATS64, IFLA_TXQLEN, Ifinfomsg, NLM_F_CREATE,
+    NLM_F_EXCL, RTM_DELLINK, RTM_NEWLINK, RTNLGRP_LINK,
 };
 use abi::sockaddr::{IFF_ALLMULTI, IFF_PROMISC, IFF_UP, IFNAMSIZ};
 
@@ -16,6 +17,9 @@ use crate::net::inet::stack::NetStack;
 use crate::net::netlink::message::{Attributes, Reply, Request};
 use crate::net::netlink::tell;
 
+/// The most devices of a namespace.
+const MOST: usize = 256;
+
 pub(super) fn get(net: &NetStack, request: &Request<'_>, reply: &mut Reply) -> Result<()> {
     // Old programs send a family alone.
     let (body, attributes) = match request.split::<Ifinfomsg>() {
@@ -24,12 +28,12 @@ pub(super) fn get(net: &NetStack, request: &Request<'_>, reply: &mut Reply) -> R
         Err(e) => return Err(e),
     };
     if request.is_dump() {
-        net.with_links(|links| links.devices.iter().for_each(|device| describe(device, reply)));
+        net.with_links(|links| links.devices.iter().for_each(|device| describe(RTM_NEWLINK, device, reply)));
         return Ok(());
     }
     let index = find(net, &body, attributes)?;
     net.with_links(|links| {
-        describe(links.device(index).ok_or(Errno::ENODEV)?, reply);
+        describe(RTM_NEWLINK, links.device(index).ok_or(Errno::ENODEV)?, reply);
         Ok(())
     })
 }
@@ -51,9 +55,13 @@ fn find(net: &NetStack, body: &Ifinfomsg, attributes: Attributes<'_>) -> Result<
 pub(super) fn change(net: &NetStack, request: &Request<'_>) -> Result<()> {
     let (body, attributes) = request.split::<Ifinfomsg>()?;
     let index = match find(net, &body, attributes) {
-        // Devices of other kinds cannot be made: the modules are not there.
-        Err(e) if e.is(Errno::ENODEV) && request.has(NLM_F_CREATE) && attributes.find(IFLA_LINKINFO).is_some() => {
-            return err(Errno::EOPNOTSUPP);
+        Err(e) if e.is(Errno::ENODEV) && request.has(NLM_F_CREATE) => create(net, attributes)?,
+        // Who asks whether there is such a request hears that there is.
+        Err(_) if request.header.nlmsg_type == RTM_NEWLINK && body.ifi_index == 0 && !has_name(attributes) => {
+            if !request.has(NLM_F_CREATE) {
+                return err(Errno::ENODEV);
+            }
+            create(net, attributes)?
         }
         Err(e) => return Err(e),
         Ok(_) if request.has(NLM_F_CREATE) && request.has(NLM_F_EXCL) => return err(Errno::EEXIST),
@@ -61,7 +69,7 @@ pub(super) fn change(net: &NetStack, request: &Request<'_>) -> Result<()> {
     };
     let (mtu, queue_len) = (attributes.u32(IFLA_MTU)?, attributes.u32(IFLA_TXQLEN)?);
     let name = attributes.text(IFLA_IFNAME).filter(|_| body.ifi_index != 0);
-    if name.is_some_and(|name| name.is_empty() || name.len() >= IFNAMSIZ || name.contains(['/', ' ', ':'])) {
+    if name.is_some_and(|name| !is_name(name)) {
         return err(Errno::EINVAL);
     }
     let datagrams = net.change_links(|links| {
@@ -87,21 +95,68 @@ pub(super) fn change(net: &NetStack, request: &Request<'_>) -> Result<()> {
         let kept = (IFF_PROMISC | IFF_ALLMULTI) & changed;
         device.extra_flags = device.extra_flags & !kept | flags & kept;
         let mut reply = Reply::notification();
-        describe(device, &mut reply);
+        describe(RTM_NEWLINK, device, &mut reply);
         Ok(reply.into_datagrams())
     })?;
     tell(net, RTNLGRP_LINK, &datagrams);
     Ok(())
 }
 
-pub(super) fn delete(net: &NetStack, request: &Request<'_>) -> Result<()> {
-    let (body, attributes) = request.split::<Ifinfomsg>()?;
-    find(net, &body, attributes)?;
-    err(Errno::EOPNOTSUPP)
+fn has_name(attributes: Attributes<'_>) -> bool {
+    attributes.find(IFLA_IFNAME).or_else(|| attributes.find(IFLA_ALT_IFNAME)).is_some()
 }
 
-/// RTM_NEWLINK.
-fn describe(device: &Device, reply: &mut Reply) {
+/// Makes a device that leads nowhere. Those of other kinds cannot be made: the modules are not there.
+fn create(net: &NetStack, attributes: Attributes<'_>) -> Result<u32> {
+    let info = Attributes(attributes.find(IFLA_LINKINFO).ok_or(Errno::EOPNOTSUPP)?);
+    if info.text(IFLA_INFO_KIND) != Some("dummy") {
+        return err(Errno::EOPNOTSUPP);
+    }
+    let name = attributes.text(IFLA_IFNAME).filter(|name| !name.is_empty());
+    if name.is_some_and(|name| !is_name(name)) {
+        return err(Errno::EINVAL);
+    }
+    net.change_links(|links| {
+        if links.devices.len() >= MOST {
+            return err(Errno::ENOBUFS);
+        }
+        let index = links.devices.iter().map(|device| device.index).max().unwrap_or(0) + 1;
+        let free = || (0..MOST).map(|n| format!("dummy{n}")).find(|name| links.by_name(name).is_none());
+        let name = name.map(str::to_owned).or_else(free).ok_or(Errno::ENOBUFS)?;
+        let mut device = Device::dummy(index, &name);
+        if let Some(mac) = attributes.find(IFLA_ADDRESS).and_then(|mac| mac.first_chunk()) {
+            device.mac = *mac;
+        }
+        links.devices.push(device);
+        Ok(index)
+    })
+}
+
+/// Whether a device may have that name.
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.len() < IFNAMSIZ && !name.contains(['/', ' ', ':']) && name != "." && name != ".."
+}
+
+pub(super) fn delete(net: &NetStack, request: &Request<'_>) -> Result<()> {
+    let (body, attributes) = request.split::<Ifinfomsg>()?;
+    let index = find(net, &body, attributes)?;
+    let datagrams = net.change_links(|links| {
+        let at = links.devices.iter().position(|device| device.index == index).ok_or(Errno::ENODEV)?;
+        if links.devices[at].kind != DeviceKind::Dummy {
+            return err(Errno::EOPNOTSUPP);
+        }
+        let device = links.devices.remove(at);
+        links.routes.retain(|route| route.device != index);
+        let mut reply = Reply::notification();
+        describe(RTM_DELLINK, &device, &mut reply);
+        Ok(reply.into_datagrams())
+    })?;
+    tell(net, RTNLGRP_LINK, &datagrams);
+    Ok(())
+}
+
+/// RTM_NEWLINK or RTM_DELLINK.
+fn describe(kind: u16, device: &Device, reply: &mut Reply) {
     // IFF_LOWER_UP is beyond what `struct ifreq` has room for.
     let lower_up = if device.up { 1 << 16 } else { 0 };
     let body = Ifinfomsg {
@@ -110,13 +165,14 @@ fn describe(device: &Device, reply: &mut Reply) {
         ifi_flags: u32::from(device.flags()) | lower_up,
         ..Ifinfomsg::default()
     };
-    let ethernet = device.kind == DeviceKind::Ethernet;
+    let ethernet = device.kind != DeviceKind::Loopback;
+    let dummy = device.kind == DeviceKind::Dummy;
     let operating: u8 = match (ethernet, device.up) {
-        (true, true) => 6,
-        (false, true) => 0,
+        (true, true) if !dummy => 6,
+        (_, true) => 0,
         (_, false) => 2,
     };
-    reply.message(RTM_NEWLINK, &body, |reply| {
+    reply.message(kind, &body, |reply| {
         reply.attr_text(IFLA_IFNAME, &device.name);
         reply.attr_u32(IFLA_TXQLEN, device.queue_len);
         reply.attr(IFLA_OPERSTATE, &[operating]);
@@ -130,6 +186,9 @@ fn describe(device: &Device, reply: &mut Reply) {
         reply.attr_u32(IFLA_NUM_RX_QUEUES, 1);
         reply.attr(IFLA_CARRIER, &[u8::from(device.up || !ethernet)]);
         reply.attr_text(IFLA_QDISC, if device.up { "noqueue" } else { "noop" });
+        if dummy {
+            reply.attr(IFLA_LINKINFO, &[&[10, 0][..], &IFLA_INFO_KIND.to_ne_bytes(), b"dummy\0\0\0"].concat());
+        }
         reply.attr(IFLA_ADDRESS, &device.mac);
         reply.attr(IFLA_BROADCAST, &[if ethernet { 0xff } else { 0 }; 6]);
         let counters = &device.counters;

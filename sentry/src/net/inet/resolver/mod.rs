@@ -2,7 +2,10 @@
 //!
 //! What is there is rules of the host's kernel, and no packet of ours passes them: our loopback is our own. So the command
 //! line opens a socket there, and questions that nobody in the sandbox hears go out over it. Each gets a number of ours, by
-//! which its answer is brought back. Locks: a leaf over the questions. The thread ends with the sandbox.
+//! which its answer is brought back. Who asks over TCP is answered by [`streams`]. Locks: a leaf over the questions. The thread
+//! ends with the sandbox.
+
+mod streams;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
@@ -12,8 +15,10 @@ use std::time::Duration;
 
 use sync::Mutex;
 
+use self::streams::Streams;
 use super::datagram::answer;
 use super::stack::NetStack;
+use super::tcp::Served;
 use crate::lock_order::Leaf;
 
 /// Where engines have it.
@@ -32,6 +37,7 @@ pub struct Resolver {
     socket: UdpSocket,
     net: Weak<NetStack>,
     questions: Mutex<Questions, Leaf>,
+    streams: Streams,
 }
 
 #[derive(Debug)]
@@ -49,11 +55,17 @@ struct Question {
 }
 
 impl Resolver {
-    /// Answers from now on. The socket is connected to the server.
-    pub(super) fn start(net: &Arc<NetStack>, socket: OwnedFd) -> io::Result<Arc<Self>> {
+    /// Answers from now on. The first socket is a UDP socket, connected to the server, the others are TCP sockets that are not.
+    pub(super) fn start(net: &Arc<NetStack>, mut sockets: Vec<OwnedFd>) -> io::Result<Arc<Self>> {
+        let streams = Streams::start(sockets.drain(1.min(sockets.len())..).collect())?;
+        let socket = sockets.pop().ok_or(io::ErrorKind::NotConnected)?;
         let questions = Questions { next: 0, list: vec![None; usize::from(MOST)] };
-        let resolver =
-            Arc::new(Self { socket: socket.into(), net: Arc::downgrade(net), questions: Mutex::new(questions) });
+        let resolver = Arc::new(Self {
+            socket: socket.into(),
+            net: Arc::downgrade(net),
+            questions: Mutex::new(questions),
+            streams,
+        });
         let reader = Arc::clone(&resolver);
         std::thread::Builder::new().name("resolver".into()).stack_size(STACK).spawn(move || reader.read())?;
         Ok(resolver)
@@ -73,6 +85,11 @@ impl Resolver {
         };
         // Without room it is lost, as on a full wire.
         let _ = self.socket.send(&[&ours.to_be_bytes(), rest].concat());
+    }
+
+    /// Answers who asks over TCP.
+    pub(super) fn serve(&self, client: Served) {
+        self.streams.serve(client);
     }
 
     fn read(&self) {
