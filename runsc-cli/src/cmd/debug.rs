@@ -84,6 +84,7 @@ fn host_calls() -> Result<String> {
             list(who, rules)?;
         }
     }
+    list("sandbox/name-server", rules::NAME_SERVER)?;
     for rules in rules::HOST_NETWORK.iter().copied() {
         list("sandbox/host-network", rules)?;
     }

@@ -40,6 +40,7 @@ fn host_calls(listing: &str) -> String {
         ("sandbox/systrap", "Sandbox, on systrap besides"),
         ("sandbox/ptrace", "Sandbox, on ptrace besides"),
         ("sandbox/kvm", "Sandbox, on kvm besides"),
+        ("sandbox/name-server", "Sandbox, of a container that asks an engine's name server, besides"),
         ("sandbox/host-network", "Sandbox, with `--network=host` besides"),
         ("gofer", "Gofer"),
     ] {
