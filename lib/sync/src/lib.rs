@@ -13,6 +13,7 @@ mod level;
 mod mutex;
 mod parker;
 mod place;
+mod trial;
 mod wait_queue;
 
 pub use level::Level;

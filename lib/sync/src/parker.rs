@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use crate::place::{self, Patience, Sleeper};
+use crate::trial;
 
 /// One per task thread. A wake-up that comes before [`Parker::park`] is not lost.
 #[derive(Debug, Default)]
@@ -65,9 +66,9 @@ impl Parker {
         }
     }
 
-    /// Whether the last sleeps were short, and it is known by that to be one of those who take turns.
+    /// Whether the last sleeps were short, and it is known by that to be one of those who take turns; and it pays to stay awake.
     pub fn takes_turns(&self) -> bool {
-        self.sleeper.get().is_some_and(|sleeper| sleeper.takes_turns())
+        self.sleeper.get().is_some_and(|sleeper| sleeper.takes_turns()) && trial::stays_awake(Instant::now())
     }
 
     /// The same as [`Self::park`] for one who takes turns with another on this CPU: stays awake for a while, but gives way to
@@ -103,6 +104,7 @@ impl Parker {
 
     /// The thread goes on without having slept since it last said so. See [`Sleeper::goes_on`].
     pub fn goes_on(&self) {
+        trial::called();
         if let Some(sleeper) = self.sleeper.get() {
             sleeper.goes_on();
         }

@@ -79,6 +79,8 @@ struct Turns {
     /// Whether it did lately, and did since we look.
     any: Cell<bool>,
     again: Cell<bool>,
+    /// It has just begun to: what was learnt before counts no more.
+    fresh: Cell<bool>,
     since: Cell<Option<Instant>>,
     /// How much time it gave to them.
     given: Cell<Duration>,
@@ -136,6 +138,9 @@ impl Spin {
 
     /// Whether to begin now.
     pub(super) fn begins(&mut self) -> bool {
+        if self.turns.fresh.take() {
+            (self.need, self.failures, self.paused_until) = (self.eagerness.few, 0, None);
+        }
         if self.in_a_row < self.need || sched::all_cpus().is_none() {
             return false;
         }
@@ -191,7 +196,7 @@ impl Spin {
     /// Its task waits for others, and gives them its CPU meanwhile; or has done so.
     pub(super) fn takes_turns(&self, begins: bool) {
         let turns = &self.turns;
-        turns.any.set(true);
+        turns.fresh.set(!turns.any.replace(true) || turns.fresh.get());
         turns.again.set(true);
         if begins {
             turns.since.set(Some(Instant::now()));
