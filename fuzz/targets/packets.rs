@@ -15,4 +15,20 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     }
     let _ = packet::parse_udp(data);
     sentry::fuzzing::packet_filter(data);
+    let mut engine = netstack::Engine::new(&netstack::Config {
+        mac: [2, 0, 0, 0, 0, 1],
+        mtu: 1500,
+        addresses: vec![("10.0.0.1".parse().expect("an address"), 24), ("fd77::1".parse().expect("an address"), 64)],
+        routes: Vec::new(),
+        seed: 1,
+    });
+    // What stands in front of a frame is the host's, what is in the frame anybody's.
+    if let Some((offload, frame)) = netstack::Offload::split(data) {
+        engine.receive(frame, offload, |_, _| netstack::Listening::Nobody);
+        engine.poll();
+        while let Some(frame) = engine.transmit() {
+            engine.sent(frame);
+        }
+        while engine.receive_packet().is_some() {}
+    }
 });

@@ -7,8 +7,12 @@
 
 mod device;
 mod engine;
+pub mod offload;
 pub mod packet;
+mod ramp;
+mod run;
 mod stream;
 
 pub use engine::{Config, Engine, Listening, Route};
+pub use offload::Offload;
 pub use stream::{Handle, StreamError, StreamOptions, StreamState};

@@ -94,6 +94,15 @@ pub fn ports(packet: &Packet<'_>) -> Option<(u16, u16)> {
     Some((u16::from_be_bytes([head[2], head[3]]), u16::from_be_bytes([head[0], head[1]])))
 }
 
+/// A frame whose TCP segment acknowledges something else. Its checksum is not right any more.
+pub(crate) fn with_acknowledgement(frame: &[u8], number: u32) -> Option<Vec<u8>> {
+    let first = *frame.get(14)?;
+    let at = 14 + if first >> 4 == 4 { usize::from(first & 0xf) * 4 } else { 40 } + 8;
+    let mut bytes = frame.to_vec();
+    bytes.get_mut(at..at + 4)?.copy_from_slice(&number.to_be_bytes());
+    Some(bytes)
+}
+
 /// A connection that somebody asks for: to and from, if the packet is a TCP SYN.
 #[must_use]
 pub fn opening(packet: &Packet<'_>) -> Option<(u16, u16)> {
@@ -201,7 +210,7 @@ pub fn finish_icmp(from: IpAddr, to: IpAddr, bytes: &mut [u8]) {
 }
 
 /// The Internet checksum over `bytes`, begun with `sum`.
-fn checksum(sum: u32, bytes: &[u8]) -> u16 {
+pub(crate) fn checksum(sum: u32, bytes: &[u8]) -> u16 {
     let mut sum = bytes.chunks(2).fold(u64::from(sum), |sum, pair| {
         sum + u64::from(u16::from_be_bytes([pair[0], pair.get(1).copied().unwrap_or(0)]))
     });
@@ -211,7 +220,7 @@ fn checksum(sum: u32, bytes: &[u8]) -> u16 {
     !u16::try_from(sum).unwrap_or(0)
 }
 
-fn pseudo_header(from: IpAddr, to: IpAddr, protocol: u8, len: usize) -> u32 {
+pub(crate) fn pseudo_header(from: IpAddr, to: IpAddr, protocol: u8, len: usize) -> u32 {
     let words = |ip: IpAddr| -> u32 {
         match ip {
             IpAddr::V4(v4) => v4_sum(v4),

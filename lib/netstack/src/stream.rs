@@ -8,6 +8,7 @@ use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{IpAddress, IpEndpoint};
 
 use crate::engine::{Ends, Engine};
+use crate::ramp::Ramp;
 
 /// Names a connection of an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,13 +28,37 @@ pub(crate) struct Stream {
     pub(crate) released: Option<Instant>,
     /// When it has something to do by itself.
     pub(crate) due: Option<Instant>,
+    /// Its acknowledgements wait for company.
+    delays: bool,
+    /// It is in the list of those that have something to do.
+    pub(crate) touched: bool,
+    pub(crate) ramp: Ramp,
 }
 
 impl Stream {
     pub(crate) fn new(socket: Socket<'static>, ends: Ends, asked: bool) -> Self {
         let mut set = SocketSet::new(Vec::new());
         let socket = set.add(socket);
-        Self { set, socket, ends, asked, ended: false, released: None, due: None }
+        Self {
+            set,
+            socket,
+            ends,
+            asked,
+            ended: false,
+            released: None,
+            due: None,
+            delays: true,
+            touched: false,
+            ramp: Ramp::default(),
+        }
+    }
+
+    /// What comes in now is to be acknowledged at once: it is several segments, and Linux's peers wait for that.
+    pub(crate) fn expects_answer(&mut self, at_once: bool) {
+        if at_once == self.delays {
+            self.delays = !at_once;
+            self.socket_mut().set_ack_delay((!at_once).then_some(DELAY));
+        }
     }
 
     pub(crate) fn socket(&self) -> &Socket<'static> {
@@ -42,6 +67,13 @@ impl Stream {
 
     pub(crate) fn socket_mut(&mut self) -> &mut Socket<'static> {
         self.set.get_mut(self.socket)
+    }
+}
+
+/// The connection has something to do.
+pub(crate) fn touch(stream: &mut Stream, handle: Handle, touched: &mut Vec<Handle>) {
+    if !std::mem::replace(&mut stream.touched, true) {
+        touched.push(handle);
     }
 }
 
@@ -92,6 +124,9 @@ impl StreamOptions {
     }
 }
 
+/// How long an acknowledgement waits for bytes to go with.
+const DELAY: Duration = Duration::from_millis(10);
+
 /// How long a peer may be silent while we wait for it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -102,6 +137,7 @@ pub(crate) fn make(options: &StreamOptions) -> Socket<'static> {
     socket.set_nagle_enabled(options.nagle);
     socket.set_keep_alive(options.keep_alive.map(Duration::from_secs));
     socket.set_timeout(Some(PATIENCE));
+    socket.set_ack_delay(Some(DELAY));
     socket
 }
 

@@ -34,6 +34,7 @@ const EXCUSED: &[(&str, &str)] = &[
     ("sandbox newfstatat", "another C library's way to what fstat does"),
     ("sandbox restart_syscall", "only after the host has stopped the sandbox"),
     ("sandbox sendto", "frames of --network=sandbox, tests/tests/network.rs"),
+    ("sandbox recvmmsg", "frames of --network=sandbox, tests/tests/network.rs"),
     ("sandbox recvfrom", "frames of --network=sandbox, tests/tests/network.rs"),
     ("sandbox eventfd2", "systrap without notifications, guest tests on systrap-futex"),
     ("sandbox memfd_create", "command pages and areas when there are more stubs than one memory file serves"),

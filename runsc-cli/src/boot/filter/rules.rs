@@ -124,7 +124,8 @@ const COMMON: &[Rule] = rules! {
     // The gofer and the control socket.
     SYS_sendmsg "requests to the gofer, replies to the command line";
     SYS_recvmsg "replies of the gofer with donated files, requests of the command line";
-    SYS_sendto "requests to the gofer" [Bits(4, u64::MAX, 0)];
+    SYS_sendto "requests to the gofer, frames of the network device" [Bits(4, u64::MAX, 0)];
+    SYS_recvmmsg "frames of the network device, several at a time, without a timeout" [Bits(4, u64::MAX, 0)];
     SYS_recvfrom "replies of the gofer" [Bits(4, u64::MAX, 0)];
     SYS_accept4 "connections to the control socket";
 

@@ -2,7 +2,8 @@
 //!
 //! One thread reads frames and sleeps when there are none; whoever sends drives the engine itself, so that nothing is handed
 //! from thread to thread on the way out. Timers are alarms of the kernel's timer thread. Lock: `Gate` over the engine, held
-//! while bytes are copied from or to the application.
+//! while bytes are copied from or to the application. It is not held while frames are given to the host, which may do all
+//! the work of the receiver before it returns: one thread does that at a time, for all.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -11,9 +12,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
+use abi::Errno;
 use abi::poll::{POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDHUP, POLLRDNORM, POLLWRNORM};
+use host::packet::Frames;
+use netstack::offload::HEADER;
 use netstack::packet::{self, Packet};
-use netstack::{Engine, Handle, Listening, StreamState};
+use netstack::{Engine, Handle, Listening, Offload, StreamState};
 use sync::{Mutex, MutexGuard};
 
 use super::device::{Counters, Device};
@@ -22,10 +26,8 @@ use super::tcp::End;
 use crate::lock_order;
 use crate::time::{Alarm, Clocks, Key};
 
-/// The longest frame: a whole segment that the host has put together.
-const FRAME: usize = 65_536 + 64;
-/// How many frames are taken in before the engine is driven.
-const BATCH: usize = 64;
+/// The longest frame: as many segments as the host puts together, and what it says of them.
+const FRAME: usize = 65_536 + 64 + HEADER;
 
 /// The way out of one network namespace.
 #[derive(Debug)]
@@ -46,6 +48,10 @@ struct State {
     engine: Engine,
     watched: HashMap<Handle, Watched>,
     timer: Option<(Instant, Key)>,
+    /// Somebody is sending, and sends what others have to send as well.
+    sending: bool,
+    /// Frames for who sends next, empty.
+    spare: Vec<Vec<u8>>,
 }
 
 /// A connection that a socket has.
@@ -70,7 +76,7 @@ pub(super) struct Driving<'a> {
 }
 
 impl Gate {
-    /// Opens the gate: `wire` is a packet socket of the device that does not block.
+    /// Opens the gate: `wire` is a packet socket of the device.
     pub fn open(
         net: &Arc<NetStack>,
         device: &Device,
@@ -85,7 +91,13 @@ impl Gate {
             device: device.index,
             counters: Arc::clone(&device.counters),
             clocks: Arc::clone(clocks),
-            engine: Mutex::new(State { engine, watched: HashMap::new(), timer: None }),
+            engine: Mutex::new(State {
+                engine,
+                watched: HashMap::new(),
+                timer: None,
+                sending: false,
+                spare: Vec::new(),
+            }),
             ended: AtomicBool::new(false),
         });
         let reader = Arc::clone(&gate);
@@ -111,20 +123,21 @@ impl Gate {
     /// Takes frames in until the sandbox ends.
     fn read(&self) {
         host::sched::run_anywhere();
-        let mut frame = vec![0; FRAME];
+        let mut frames = Frames::new(FRAME);
         while !self.ended.load(Ordering::Relaxed) {
-            host::readiness::wait_readable(self.wire.as_fd());
+            if frames.take(self.wire.as_fd()).is_err() {
+                // The cable was pulled, which is said once, or a frame was of no use.
+                continue;
+            }
+            let net = self.net.upgrade();
             let mut seen = self.is_watched().then(Vec::new);
             let mut driving = self.drive();
-            for _ in 0..BATCH {
-                // Nothing left, or the cable was pulled: both pass.
-                let Ok(len) = host::file::read(self.wire.as_fd(), &mut frame) else { break };
-                self.counters.count(false, len);
+            for (offload, frame) in frames.iter().filter_map(Offload::split) {
+                self.counters.count(false, frame.len());
                 if let Some(seen) = &mut seen {
-                    seen.push(frame[..len].to_vec());
+                    seen.push(frame.to_vec());
                 }
-                let net = self.net.upgrade();
-                driving.engine().receive(&frame[..len], |local, remote| {
+                driving.engine().receive(frame, offload, |local, remote| {
                     net.as_ref().map_or(Listening::Nobody, |net| listens(net, local, remote))
                 });
             }
@@ -136,7 +149,7 @@ impl Gate {
     /// Puts a frame on the wire as it is; it is lost if the wire does not take it.
     pub(in crate::net) fn send_frame(&self, frame: &[u8]) {
         self.counters.count(true, frame.len());
-        let _ = host::file::write_once(self.wire.as_fd(), frame);
+        let _ = host::packet::send(self.wire.as_fd(), &[&[0; HEADER], frame].concat());
     }
 
     /// Whether packet sockets look at what goes through.
@@ -154,6 +167,64 @@ impl Gate {
         for frame in frames {
             net.packets.show(&device, outgoing, frame, None);
         }
+    }
+
+    /// Drives the engine: tells who waits for something, and sends what there is to send. Somebody who is sending already
+    /// sends what others leave as well, and comes back here for the rest.
+    fn turn(&self, held: MutexGuard<'_, State>) {
+        let mut frames = self.step(held, true);
+        while !frames.is_empty() {
+            // What the wire does not take is lost, as on any wire, unless it asks for patience.
+            let wire = self.wire.as_fd();
+            let held_up = frames.iter().position(|frame| host::packet::send(wire, frame) == Err(Errno::EAGAIN));
+            let gone = &frames[..held_up.unwrap_or(frames.len())];
+            gone.iter().for_each(|frame| self.counters.count(true, frame.len() - HEADER));
+            if self.is_watched() {
+                self.show(true, gone.iter().map(|frame| frame[HEADER..].to_vec()).collect());
+            }
+            let mut held = self.engine.lock();
+            for frame in frames.drain(held_up.unwrap_or(frames.len())..).rev() {
+                held.engine.put_back(frame);
+            }
+            frames.drain(..).for_each(|frame| held.engine.sent(frame));
+            held.spare = frames;
+            held.sending = false;
+            frames = self.step(held, held_up.is_none());
+        }
+    }
+
+    /// Drives the engine once and tells who waits for something; what is to be sent is returned, to who sends.
+    fn step(&self, mut held: MutexGuard<'_, State>, sends: bool) -> Vec<Vec<u8>> {
+        let state = &mut *held;
+        let next = state.engine.poll();
+        let packets: Vec<_> = std::iter::from_fn(|| state.engine.receive_packet()).collect();
+        let accepted: Vec<_> = std::iter::from_fn(|| state.engine.accept()).collect();
+        let told = state.news();
+        let mut frames = Vec::new();
+        if sends && !state.sending {
+            frames = std::mem::take(&mut state.spare);
+            frames.extend(std::iter::from_fn(|| state.engine.transmit()));
+            state.sending = !frames.is_empty();
+            if frames.is_empty() {
+                state.spare = std::mem::take(&mut frames);
+            }
+        }
+        let shrunk = state.engine.has_shrunk();
+        if shrunk {
+            state.watched.shrink_to_fit();
+        }
+        self.set_timer(state, next.and_then(|delay| Instant::now().checked_add(delay)));
+        drop(held);
+        for (end, events) in told {
+            end.queue.notify(events);
+        }
+        if !packets.is_empty() || !accepted.is_empty() {
+            self.hand_over(packets, accepted);
+        }
+        if shrunk {
+            host::own_memory::give_back();
+        }
+        frames
     }
 
     /// Hands packets to sockets.
@@ -191,7 +262,11 @@ impl Driving<'_> {
     pub(super) fn watch(&mut self, handle: Handle, end: &Arc<End>) {
         let state = self.state.as_mut().expect("it is taken when this is dropped");
         let seen = look_at(&state.engine, handle);
-        state.watched.insert(handle, Watched { end: Arc::clone(end), seen });
+        let known = state.watched.insert(handle, Watched { end: Arc::clone(end), seen });
+        // It was reset before anybody watched.
+        if known.is_none() && seen.state == StreamState::Reset {
+            end.connection_lost(false);
+        }
     }
 
     /// Nobody is told any more, and the connection ends by itself.
@@ -205,30 +280,19 @@ impl Driving<'_> {
 
 impl Drop for Driving<'_> {
     fn drop(&mut self) {
-        let Some(mut held) = self.state.take() else { return };
-        let state = &mut *held;
-        let mut next = state.engine.poll();
-        let mut seen = self.gate.is_watched().then(Vec::new);
-        loop {
-            let mut sent = false;
-            while let Some(frame) = state.engine.transmit() {
-                self.gate.send_frame(&frame);
-                if let Some(seen) = &mut seen {
-                    seen.push(frame);
-                }
-                sent = true;
-            }
-            if !sent {
-                break;
-            }
-            next = state.engine.poll();
+        if let Some(held) = self.state.take() {
+            self.gate.turn(held);
         }
-        let packets: Vec<_> = std::iter::from_fn(|| state.engine.receive_packet()).collect();
-        let accepted: Vec<_> = std::iter::from_fn(|| state.engine.accept()).collect();
+    }
+}
+
+impl State {
+    /// What sockets are to be told.
+    fn news(&mut self) -> Vec<(Arc<End>, u32)> {
         let mut told = Vec::new();
-        for handle in state.engine.changed() {
-            let Some(watched) = state.watched.get_mut(&handle) else { continue };
-            let now = look_at(&state.engine, handle);
+        while let Some(handle) = self.engine.changed() {
+            let Some(watched) = self.watched.get_mut(&handle) else { continue };
+            let now = look_at(&self.engine, handle);
             let events = changes(watched.seen, now);
             let before = std::mem::replace(&mut watched.seen, now);
             if events != 0 {
@@ -238,15 +302,7 @@ impl Drop for Driving<'_> {
                 told.push((Arc::clone(&watched.end), events));
             }
         }
-        self.gate.set_timer(state, next.and_then(|delay| Instant::now().checked_add(delay)));
-        drop(held);
-        self.gate.show(true, seen.unwrap_or_default());
-        for (end, events) in told {
-            end.queue.notify(events);
-        }
-        if !packets.is_empty() || !accepted.is_empty() {
-            self.gate.hand_over(packets, accepted);
-        }
+        told
     }
 }
 

@@ -191,11 +191,15 @@ fn connect_outside(
     (local, remote): (SocketAddr, SocketAddr),
     lease: Lease<TcpSocket>,
 ) -> Result<Connect> {
-    let opened = gate.drive().engine().connect(local, remote, &socket.stream_options());
+    let mut driving = gate.drive();
+    let opened = driving.engine().connect(local, remote, &socket.stream_options());
     let handle = opened.map_err(|e| match e {
         StreamError::Full => Errno::ENOBUFS,
         StreamError::Address => Errno::EADDRNOTAVAIL,
     })?;
+    // It is watched before it is asked for, as the answer may be faster than we are.
+    driving.watch(handle, &socket.end);
+    drop(driving);
     let outside = Outside::new(gate, handle, &socket.end, Some(lease), (local, remote));
     let mut state = socket.state.lock();
     if !matches!(state.role, Role::Fresh) {
