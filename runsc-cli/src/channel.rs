@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use control::wire::{self, Donated, WireError};
+use control::wire::{self, Donated, Socket, WireError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -21,12 +21,12 @@ impl Channel {
 
     /// Sends one message.
     pub(crate) fn send<T: Serialize>(&self, message: &T, fds: &[BorrowedFd<'_>]) -> Result<(), WireError> {
-        wire::send(&mut Stream(&self.0), message, fds)
+        wire::send(&mut self.socket(), message, fds)
     }
 
     /// Receives one message.
     pub(crate) fn recv<T: DeserializeOwned>(&self) -> Result<(T, Donated), WireError> {
-        wire::recv(&mut Stream(&self.0))
+        wire::recv(&mut self.socket())
     }
 
     /// Makes [`Self::recv`] fail when nothing comes for that long.
@@ -37,6 +37,10 @@ impl Channel {
     /// Another handle of the same socket.
     pub(crate) fn try_clone(&self) -> io::Result<Self> {
         self.0.try_clone().map(Self)
+    }
+
+    fn socket(&self) -> Socket<'_> {
+        Socket { fd: self.0.as_fd(), send_all: host::fdpass::send_all, recv: host::fdpass::recv }
     }
 }
 
@@ -55,17 +59,5 @@ impl From<OwnedFd> for Channel {
 impl AsFd for Channel {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
-    }
-}
-
-struct Stream<'a>(&'a UnixStream);
-
-impl wire::Wire for Stream<'_> {
-    fn send(&mut self, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
-        host::fdpass::send_all(self.0.as_fd(), bytes, fds)
-    }
-
-    fn recv(&mut self, buffer: &mut [u8], fds: &mut Vec<OwnedFd>) -> io::Result<usize> {
-        host::fdpass::recv(self.0.as_fd(), buffer, fds)
     }
 }

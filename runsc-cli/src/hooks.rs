@@ -55,9 +55,11 @@ fn call(hook: &Hook, input: &[u8], state: &PublicState) -> Result<()> {
     if let Some(zeroth) = arguments.next() {
         command.arg0(zeroth);
     }
-    command.args(arguments).env_clear();
-    for (name, value) in hook.env().iter().flatten().filter_map(|variable| variable.split_once('=')) {
-        command.env(name, value);
+    command.args(arguments);
+    // Without a list of its own it gets ours, as runc's hooks do.
+    if let Some(variables) = hook.env() {
+        command.env_clear();
+        command.envs(variables.iter().filter_map(|variable| variable.split_once('=')));
     }
     command.current_dir(&state.bundle).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().with_context(|| format!("cannot run {}", hook.path().display()))?;

@@ -4,14 +4,15 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::thread;
 
 use containerd_shim::protos::events::task::TaskOOM;
-use control::{Reply, Request, wire};
+use control::wire::{self, Socket};
+use control::{Reply, Request};
 
 use crate::events::Events;
 
@@ -39,8 +40,9 @@ pub(crate) fn watch(directory: &Path, id: &str, events: &Events) {
 
 /// How many were killed, once that is more than `seen`; `None` at the end of the container.
 fn ask(stream: &UnixStream, id: &str, seen: u64) -> Option<u64> {
-    wire::send(&mut Stream(stream), &Request::WaitOom { id: id.to_owned(), seen }, &[]).ok()?;
-    match wire::recv::<Reply>(&mut Stream(stream)).ok()?.0 {
+    let mut socket = Socket { fd: stream.as_fd(), send_all: host::fdpass::send_all, recv: host::fdpass::recv };
+    wire::send(&mut socket, &Request::WaitOom { id: id.to_owned(), seen }, &[]).ok()?;
+    match wire::recv::<Reply>(&mut socket).ok()?.0 {
         Reply::Stats(stats) => Some(stats.oom_kills).filter(|kills| *kills > seen),
         _ => None,
     }
@@ -50,16 +52,4 @@ fn connect(directory: &Path) -> io::Result<UnixStream> {
     // The path itself may be longer than an address.
     let directory = File::options().read(true).custom_flags(libc::O_PATH).open(directory)?;
     UnixStream::connect(format!("/proc/self/fd/{}/control.sock", directory.as_raw_fd()))
-}
-
-struct Stream<'a>(&'a UnixStream);
-
-impl wire::Wire for Stream<'_> {
-    fn send(&mut self, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
-        host::fdpass::send_all(self.0.as_fd(), bytes, fds)
-    }
-
-    fn recv(&mut self, buffer: &mut [u8], fds: &mut Vec<OwnedFd>) -> io::Result<usize> {
-        host::fdpass::recv(self.0.as_fd(), buffer, fds)
-    }
 }

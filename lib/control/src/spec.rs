@@ -138,6 +138,21 @@ pub struct ContainerSpec {
     pub limits: Limits,
     /// The filter of each of its processes.
     pub seccomp: Option<SeccompProfile>,
+    /// Users of its user namespace on the host; none if it has no such.
+    pub uid_mappings: Vec<IdRange>,
+    /// The same for groups.
+    pub gid_mappings: Vec<IdRange>,
+}
+
+/// A line of /proc/PID/uid_map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdRange {
+    /// First id in the container.
+    pub inside: u32,
+    /// First id on the host.
+    pub outside: u32,
+    /// How many.
+    pub count: u32,
 }
 
 /// The root file system.

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::spec::FdSlot;
 
-/// A unix stream socket, as the host library implements it.
+/// What frames travel over: a [`Socket`], or pieces in a test.
 pub trait Wire {
     /// Sends all of `bytes`; `fds`, at most [`MAX_FDS_AT_ONCE`], go with the first of them.
     fn send(&mut self, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()>;
@@ -16,6 +16,32 @@ pub trait Wire {
     /// Receives some bytes, at least one unless the peer has closed, and adds the descriptors that came with them,
     /// close-on-exec.
     fn recv(&mut self, buffer: &mut [u8], fds: &mut Vec<OwnedFd>) -> io::Result<usize>;
+}
+
+/// Sends all of the bytes over a unix stream socket, the descriptors with the first of them.
+pub type SendAll = fn(BorrowedFd<'_>, &[u8], &[BorrowedFd<'_>]) -> io::Result<()>;
+/// Receives some bytes and the descriptors that came with them.
+pub type Receive = fn(BorrowedFd<'_>, &mut [u8], &mut Vec<OwnedFd>) -> io::Result<usize>;
+
+/// A unix stream socket, and the host library's calls for it, which this crate has no name for.
+#[derive(Clone, Copy, Debug)]
+pub struct Socket<'a> {
+    /// The socket.
+    pub fd: BorrowedFd<'a>,
+    /// As [`Wire::send`] describes it.
+    pub send_all: SendAll,
+    /// As [`Wire::recv`] describes it.
+    pub recv: Receive,
+}
+
+impl Wire for Socket<'_> {
+    fn send(&mut self, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+        (self.send_all)(self.fd, bytes, fds)
+    }
+
+    fn recv(&mut self, buffer: &mut [u8], fds: &mut Vec<OwnedFd>) -> io::Result<usize> {
+        (self.recv)(self.fd, buffer, fds)
+    }
 }
 
 /// SCM_MAX_FD.

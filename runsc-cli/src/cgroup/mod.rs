@@ -29,6 +29,7 @@ use crate::cli::Global;
 use crate::log;
 use path::UnitPath;
 use systemd::Unit;
+pub(crate) use systemd::is_of_user;
 
 /// The cgroups of a container, as they are recorded.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -106,7 +107,7 @@ pub(crate) fn make(spec: &Spec, id: &str, global: &Global) -> Result<Option<Made
         return Ok(None);
     }
     let mut made = Made::default();
-    let user = systemd::of_user();
+    let user = is_of_user();
     let path = match path::of_container(wanted, id, global.switches.systemd_cgroup, user)? {
         path::Place::Directory(path) => path,
         path::Place::Unit(unit) => {
@@ -233,7 +234,7 @@ fn is_rootless(global: &Global) -> bool {
     match global.rootless.as_str() {
         "true" => true,
         "false" => false,
-        _ => systemd::of_user(),
+        _ => is_of_user(),
     }
 }
 

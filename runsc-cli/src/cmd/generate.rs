@@ -33,7 +33,7 @@ pub(crate) fn man(args: &ManArgs) -> Result<u8> {
     let command = Cli::command();
     let page = |name: String, command: clap::Command| -> Result<()> {
         let mut text = Vec::new();
-        clap_mangen::Man::new(command.display_name(name.clone())).title(name.clone()).render(&mut text)?;
+        clap_mangen::Man::new(command.display_name(name.clone())).title(name.clone()).section("8").render(&mut text)?;
         let path = args.directory.join(format!("{name}.8"));
         std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
     };

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, ensure};
 use caps::Capability;
 use control::spec::Capabilities;
 use oci_spec::runtime::LinuxCapabilities;
@@ -20,16 +20,18 @@ pub(crate) fn every() -> u64 {
     all().iter().fold(0, |mask, capability| mask | 1 << capability.index())
 }
 
-/// The sets as bit masks. Absent means empty.
+/// The sets as bit masks. Absent means empty. What is inheritable has to be in the bounding set, which is set first, capset(2).
 pub(crate) fn masks(sets: Option<&LinuxCapabilities>) -> Result<Capabilities> {
     let Some(sets) = sets else { return Ok(Capabilities::default()) };
-    Ok(Capabilities {
+    let masks = Capabilities {
         bounding: mask(sets.bounding())?,
         effective: mask(sets.effective())?,
         inheritable: mask(sets.inheritable())?,
         permitted: mask(sets.permitted())?,
         ambient: mask(sets.ambient())?,
-    })
+    };
+    ensure!(masks.inheritable & !masks.bounding == 0, "unable to apply caps: operation not permitted");
+    Ok(masks)
 }
 
 /// The bit of a capability by its name, with or without `CAP_`.
@@ -72,5 +74,14 @@ mod tests {
         assert_eq!(bit("CHECKPOINT_RESTORE").unwrap(), 1 << 40);
         assert!(bit("CAP_OF_TOMORROW").is_err());
         assert_eq!(all().len(), 41);
+    }
+
+    #[test]
+    fn inheritable_beyond_bounding_is_refused() {
+        let sets = |text| serde_json::from_str::<LinuxCapabilities>(text).unwrap();
+        assert!(masks(Some(&sets(r#"{"bounding":["CAP_KILL"],"inheritable":["CAP_KILL"]}"#))).is_ok());
+        assert!(masks(Some(&sets(r#"{"permitted":["CAP_KILL"]}"#))).is_ok());
+        let refused = masks(Some(&sets(r#"{"bounding":[],"inheritable":["CAP_KILL"]}"#))).unwrap_err();
+        assert!(refused.to_string().contains("operation not permitted"));
     }
 }

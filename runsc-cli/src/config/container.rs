@@ -7,11 +7,13 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
 use control::spec::{
-    ContainerSpec, DeviceSpec, FdSlot, Limits, MountSource, MountSpec, Namespaces, OpenFile, Overlay, ProcessSpec,
-    RootSpec, SeccompProfile,
+    ContainerSpec, DeviceSpec, FdSlot, IdRange, Limits, MountSource, MountSpec, Namespaces, OpenFile, Overlay,
+    ProcessSpec, RootSpec, SeccompProfile,
 };
 use control::wire::Outgoing;
-use oci_spec::runtime::{LinuxDevice, LinuxDeviceType, LinuxNamespaceType, LinuxResources, LinuxSeccomp, Spec};
+use oci_spec::runtime::{
+    LinuxDevice, LinuxDeviceType, LinuxIdMapping, LinuxNamespaceType, LinuxResources, LinuxSeccomp, Spec,
+};
 
 use super::mounts::{self, MountPlan, Source};
 use super::overlay::{OverlayMode, backing_file};
@@ -57,6 +59,7 @@ pub(crate) fn plan(
     };
     let mounts = spec.mounts().iter().flatten().filter_map(|mount| mounts::plan(mount, &bundle.path).transpose());
     let mounts = mounts.map(|plan| connections.mount(plan?)).collect::<Result<_>>()?;
+    let has_users = namespace(spec, LinuxNamespaceType::User).is_some();
     let container = ContainerSpec {
         id: id.to_owned(),
         hostname: spec.hostname().clone().filter(|name| !name.is_empty()),
@@ -78,9 +81,16 @@ pub(crate) fn plan(
         namespaces: namespaces(spec, in_pod),
         limits: limits(spec.linux().as_ref().and_then(|linux| linux.resources().as_ref())),
         seccomp: linux.and_then(|l| l.seccomp().as_ref()).map(compile_seccomp).transpose()?,
+        uid_mappings: id_ranges(linux.and_then(|l| l.uid_mappings().as_deref()).filter(|_| has_users)),
+        gid_mappings: id_ranges(linux.and_then(|l| l.gid_mappings().as_deref()).filter(|_| has_users)),
     };
     let Connections { files, exports, gofer_files } = connections;
     Ok(Plan { container, files, gofer: GoferSpec { exports, log: None }, gofer_files })
+}
+
+fn id_ranges(mappings: Option<&[LinuxIdMapping]>) -> Vec<IdRange> {
+    let range = |m: &LinuxIdMapping| IdRange { inside: m.container_id(), outside: m.host_id(), count: m.size() };
+    mappings.unwrap_or_default().iter().map(range).collect()
 }
 
 /// Adds open files to the description of a process.

@@ -8,6 +8,9 @@ use oci_spec::runtime::{PosixRlimit, PosixRlimitType, Process};
 
 use super::capabilities;
 
+/// fs.nr_open of a host that does not change it; ours.
+const NR_OPEN: u64 = 1 << 20;
+
 /// Checks what the specification demands, with runc's words.
 pub(crate) fn check(process: &Process) -> Result<()> {
     if process.args().as_ref().is_none_or(Vec::is_empty) {
@@ -26,6 +29,9 @@ pub(crate) fn check(process: &Process) -> Result<()> {
     for limit in process.rlimits().iter().flatten() {
         if limit.soft() > limit.hard() {
             bail!("error setting rlimit type {}: invalid argument", resource(limit.typ()));
+        }
+        if limit.typ() == PosixRlimitType::RlimitNofile && limit.hard() > NR_OPEN && limit.hard() > host_nr_open() {
+            bail!("error setting rlimit type {}: operation not permitted", resource(limit.typ()));
         }
     }
     Ok(())
@@ -49,6 +55,12 @@ pub(crate) fn describe(process: &Process) -> Result<ProcessSpec> {
         files: Vec::new(),
         terminal: process.terminal().unwrap_or_default(),
     })
+}
+
+/// What the host lets nobody exceed, proc(5).
+fn host_nr_open() -> u64 {
+    let text = std::fs::read_to_string("/proc/sys/fs/nr_open").unwrap_or_default();
+    text.trim().parse().unwrap_or(NR_OPEN)
 }
 
 fn limit(limit: &PosixRlimit) -> Rlimit {

@@ -133,6 +133,8 @@ fn write_pid(path: &Path, pid: Pid) -> Result<()> {
 }
 
 fn new_record(id: &str, bundle: &Bundle) -> Record {
+    let inherits = bundle.spec.hooks().as_ref().is_some_and(|hooks| hooks.start_container().is_some());
+    let process = bundle.spec.process().as_ref().filter(|_| inherits);
     Record {
         oci_version: bundle.spec.version().clone(),
         id: id.to_owned(),
@@ -147,5 +149,6 @@ fn new_record(id: &str, bundle: &Bundle) -> Record {
         cgroups: Cgroups::default(),
         annotations: bundle.spec.annotations().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect(),
         hooks: bundle.spec.hooks().clone(),
+        environment: process.and_then(|process| process.env().clone()).unwrap_or_default(),
     }
 }

@@ -45,7 +45,7 @@ fn call(root: &Root, record: &Record, hook: &Hook, input: &[u8]) -> Result<()> {
     let mut files = Outgoing::default();
     let errors = their_output.try_clone()?;
     let open: Vec<(u32, OwnedFd)> = vec![(0, their_input), (1, their_output), (2, errors)];
-    let process = Box::new(container::with_files(describe(hook), open, &mut files));
+    let process = Box::new(container::with_files(describe(hook, &record.environment), open, &mut files));
     channel.send(&Request::Exec { id: record.id.clone(), process }, &files.fds())?;
     drop(files);
     match channel.recv::<Reply>().context("the sandbox has ended")?.0 {
@@ -74,14 +74,15 @@ fn call(root: &Root, record: &Record, hook: &Hook, input: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// The process of a hook: root of the container with all capabilities.
-fn describe(hook: &Hook) -> ProcessSpec {
+/// The process of a hook: root of the container with all capabilities; without an environment of its own it gets that of the
+/// container's process.
+fn describe(hook: &Hook, environment: &[String]) -> ProcessSpec {
     let path = hook.path().to_string_lossy().into_owned();
     let rest = hook.args().iter().flatten().skip(1).cloned();
     let all = capabilities::every();
     ProcessSpec {
         args: std::iter::once(path).chain(rest).collect(),
-        env: hook.env().clone().unwrap_or_default(),
+        env: hook.env().clone().unwrap_or_else(|| environment.to_vec()),
         cwd: "/".into(),
         capabilities: control::spec::Capabilities {
             bounding: all,

@@ -38,7 +38,7 @@ impl Root {
         let path = match given {
             Some(path) => std::path::absolute(path)?,
             None => match std::env::var_os("XDG_RUNTIME_DIR") {
-                Some(runtime) if !nix::unistd::geteuid().is_root() => PathBuf::from(runtime).join(crate::NAME),
+                Some(runtime) if is_of_user() => PathBuf::from(runtime).join(crate::NAME),
                 _ => Path::new("/run").join(crate::NAME),
             },
         };
@@ -169,6 +169,12 @@ fn not_there(error: &std::io::Error) -> anyhow::Error {
         ErrorKind::NotFound | ErrorKind::NotADirectory => anyhow!("container does not exist"),
         _ => anyhow!("cannot read the container's state: {}", crate::config::plain(error)),
     }
+}
+
+/// Whether the default is a user's: not for root, nor for who is called root in a user namespace.
+fn is_of_user() -> bool {
+    let named_root = || std::env::var_os("USER").is_some_and(|name| name == "root");
+    !nix::unistd::geteuid().is_root() || (crate::cgroup::is_of_user() && !named_root())
 }
 
 /// runc's rule for ids: letters, digits, `_`, `+`, `-`, `.`, `,`; no path.

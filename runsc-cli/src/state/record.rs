@@ -44,6 +44,9 @@ pub(crate) struct Record {
     pub(crate) annotations: BTreeMap<String, String>,
     /// Hooks of its configuration, for those that run after the bundle may be gone.
     pub(crate) hooks: Option<Hooks>,
+    /// The environment of its process, if there are startContainer hooks to inherit it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) environment: Vec<String>,
 }
 
 /// What `state` prints, and what hooks get.

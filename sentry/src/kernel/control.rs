@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use abi::siginfo::SigInfo;
 use abi::signal::Signal;
 use abi::wait::WaitStatus;
-use control::spec::{ContainerSpec, Limits, ProcessSpec};
+use control::spec::{ContainerSpec, IdRange, Limits, ProcessSpec};
 use control::wire::Donated;
 use control::{ContainerStats, ExitStatus, Failure, FailureKind, ProcessInfo, SignalTarget, Status};
 
@@ -18,6 +18,7 @@ use crate::fs::proc::command_line;
 use crate::task::host_thread::HostThread;
 use crate::task::namespaces::{IpcNamespace, NsId, UtsNames, UtsNamespace};
 use crate::task::usage::CpuTime;
+use crate::task::user_ns::{Extent, IdKind, IdMap};
 use crate::task::{Namespaces, PidNamespace, ThreadGroup};
 
 impl Kernel {
@@ -27,6 +28,9 @@ impl Kernel {
             return Err(Failure::other(format!("container {} exists already", spec.id)));
         }
         let first = self.containers.lock().is_empty();
+        if first {
+            self.take_id_maps(spec)?;
+        }
         let pid_ns = match first || !spec.namespaces.pid {
             true => Arc::clone(&self.root_pid_ns),
             false => PidNamespace::nested(&self.root_pid_ns, Arc::clone(&self.root_user_ns))
@@ -59,6 +63,19 @@ impl Kernel {
         self.containers.lock().push(container);
         if limited {
             self.watch_memory();
+        }
+        Ok(())
+    }
+
+    /// Has the root user namespace look like the container's on the host.
+    fn take_id_maps(&self, spec: &ContainerSpec) -> Result<(), Failure> {
+        for (kind, ranges) in [(IdKind::User, &spec.uid_mappings), (IdKind::Group, &spec.gid_mappings)] {
+            if ranges.is_empty() {
+                continue;
+            }
+            let extents = ranges.iter().map(|&IdRange { inside, outside, count }| Extent { inside, outside, count });
+            let map = IdMap::new(extents.collect()).map_err(|e| failure("invalid id mappings", &e))?;
+            self.root_user_ns.resemble(kind, map);
         }
         Ok(())
     }
@@ -198,7 +215,13 @@ impl Kernel {
             SignalTarget::Process(pid) => container.process(pid).into_iter().collect(),
             SignalTarget::Foreground(pid) => {
                 let process = container.process(pid).ok_or_else(gone)?;
-                match process.tty().and_then(|tty| tty.foreground()) {
+                let tty = process.tty();
+                if let Some(tty) = tty.as_ref().filter(|_| signal == Some(Signal::SIGWINCH)) {
+                    // Whoever is in its foreground hears of it if it has changed.
+                    tty.host_resized();
+                    return Ok(());
+                }
+                match tty.and_then(|tty| tty.foreground()) {
                     Some(foreground) => foreground.members(),
                     None => vec![process],
                 }

@@ -5,6 +5,10 @@
 //! the same limit and counts our own memory too, so some is left for that; it is what holds if we come too late. What our own
 //! memory takes beyond that is the containers' too: [`room`] keeps it from growing.
 //!
+//! Engines learn of want of memory from the host's cgroup alone. So where the process that has to go is the one the sandbox
+//! lives for, the rest of the limit is used up as well: the host kills the sandbox, which would have ended anyway, with the
+//! same status, and counts it.
+//!
 //! Locks: `Containers` while the list is copied. The thread lives as long as the sandbox.
 
 use std::sync::Arc;
@@ -45,6 +49,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Never killed, proc(5).
 const OOM_SCORE_ADJ_MIN: i32 = -1000;
 const STACK: usize = 128 << 10;
+/// How much more than what is left of a limit is used up to be seen by the host: it takes back caches first.
+const BEYOND: u64 = 16 << 20;
+const OVERRUN_STEP: u64 = 1 << 20;
 
 /// A thread that is no task, asleep.
 #[derive(Debug, Default)]
@@ -179,6 +186,12 @@ impl Kernel {
         let Some(victim) = victim(container, limit) else { return };
         let pid = victim.tgid_in(container.pid_ns());
         tracing::warn!(container = container.id, pid, limit, "memory limit exceeded: process killed");
+        let alone = self.containers.lock().len() == 1;
+        let first = container.init().is_some_and(|init| Arc::ptr_eq(init, &victim));
+        // Who waits on the control socket hears of it from us.
+        if alone && first && container.oom_killed().is_empty() {
+            overrun(container.memory_limit().saturating_sub(limit).saturating_add(BEYOND));
+        }
         victim.send_signal(SigInfo::user(Signal::SIGKILL, abi::siginfo::SI_USER, 0, 0));
         container.count_oom_kill();
         let deadline = Instant::now() + PATIENCE;
@@ -188,6 +201,22 @@ impl Kernel {
             sleeper.0.park(Instant::now().checked_add(OFTEN));
         }
     }
+}
+
+/// Uses up that much memory, until the host kills us. Comes back, with all of it free again, where no cgroup of the host's has
+/// the limit.
+fn overrun(most: u64) {
+    let step = usize::try_from(OVERRUN_STEP).unwrap_or(1 << 20);
+    let mut filled: Vec<Vec<u8>> = Vec::new();
+    for _ in 0..most.min(2 * (OWN_MOST + BEYOND)) / OVERRUN_STEP {
+        let mut piece = Vec::new();
+        if piece.try_reserve_exact(step).is_err() {
+            break;
+        }
+        piece.resize(step, 1);
+        filled.push(piece);
+    }
+    drop(std::hint::black_box(filled));
 }
 
 /// Our own memory, with what the host's kernel keeps for us, as it was seen last.

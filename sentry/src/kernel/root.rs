@@ -121,6 +121,14 @@ impl Builder<'_> {
             }
         };
         let root = root.map_err(|e| failure(&what(), &e))?;
+        // A link would have it appear elsewhere, and who looks for it finds what the image put there.
+        if let MountSource::Own { kind, .. } = &spec.source
+            && matches!(kind.as_str(), "proc" | "sysfs")
+            && resolve(self.caller(), None, spec.destination.as_bytes(), WalkFlags::empty())
+                .is_ok_and(|found| !found.is_dir())
+        {
+            return Err(Failure::other(format!("filesystem {kind:?} must be mounted on ordinary directory")));
+        }
         let at = self.find_or_make(&spec.destination, directory).map_err(|e| failure(&what(), &e))?;
         let flags = MountFlags::from_bits_truncate(u32::try_from(spec.flags).unwrap_or(0));
         let mount = self.namespace.mount(root, source.as_bytes(), flags, at).map_err(|e| failure(&what(), &e))?;

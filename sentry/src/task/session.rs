@@ -40,6 +40,9 @@ pub trait ControllingTty: Any + Debug + Send + Sync {
     /// The process group that may read and gets the signals of keys.
     fn foreground(&self) -> Option<Arc<ProcessGroup>>;
 
+    /// The terminal of the host that it may be joined to has another size.
+    fn host_resized(&self);
+
     /// The session has lost it: its leader died (`hangup`: the foreground process group gets SIGHUP and SIGCONT) or gave it
     /// up with TIOCNOTTY. Called without any lock; the session's slot is already empty.
     fn disassociate(&self, session: &Arc<Session>, hangup: bool);

@@ -172,7 +172,14 @@ impl UserNamespace {
         self.map(kind).set(IdMap { extents }).map_err(|_| Errno::EPERM.into())
     }
 
-    /// The map that was set, outside ids being kernel ids; `None` in the root namespace or before it was set.
+    /// Makes the root namespace look like the one that the container has on the host: ids that are not mapped there are none
+    /// here, and the others are shown as what the host has for them.
+    pub fn resemble(&self, kind: IdKind, map: IdMap) {
+        debug_assert!(self.parent.is_none(), "maps of others are set by who made them");
+        let _ = self.map(kind).set(map);
+    }
+
+    /// The map that was set, outside ids being kernel ids, or in the root namespace the host's; `None` before it was set.
     #[must_use]
     pub fn id_map(&self, kind: IdKind) -> Option<&IdMap> {
         self.map(kind).get()
@@ -184,13 +191,19 @@ impl UserNamespace {
         if id == INVALID_ID {
             return None;
         }
-        if self.parent.is_none() { Some(id) } else { self.map(kind).get()?.out(id) }
+        match self.map(kind).get() {
+            map if self.parent.is_none() => map.is_none_or(|map| map.out(id).is_some()).then_some(id),
+            map => map?.out(id),
+        }
     }
 
     /// The id that this namespace has for a kernel id.
     #[must_use]
     pub fn from_kernel(&self, kind: IdKind, id: u32) -> Option<u32> {
-        if self.parent.is_none() { Some(id) } else { self.map(kind).get()?.within(id) }
+        match self.map(kind).get() {
+            map if self.parent.is_none() => map.is_none_or(|map| map.out(id).is_some()).then_some(id),
+            map => map?.within(id),
+        }
     }
 
     /// A kernel uid as the application sees it: the overflow id if it is not mapped.
@@ -257,6 +270,18 @@ mod tests {
         assert_eq!(inner.show_uid(1004), 7);
         assert_eq!(inner.show_uid(1000), OVERFLOW_ID);
         assert!(inner.set_map(IdKind::User, &line(0, 0, 1)).is_err());
+    }
+
+    #[test]
+    fn ids_of_the_root_keep_their_numbers() {
+        let root = UserNamespace::root();
+        assert_eq!(root.to_kernel(IdKind::User, 70_000), Some(70_000));
+        root.resemble(IdKind::User, IdMap::new(vec![Extent { inside: 0, outside: 100_000, count: 1000 }]).unwrap());
+        assert_eq!(root.to_kernel(IdKind::User, 999), Some(999));
+        assert_eq!(root.from_kernel(IdKind::User, 999), Some(999));
+        assert_eq!(root.to_kernel(IdKind::User, 1000), None);
+        assert_eq!(root.show_uid(1000), OVERFLOW_ID);
+        assert_eq!(root.to_kernel(IdKind::Group, 70_000), Some(70_000));
     }
 
     #[test]

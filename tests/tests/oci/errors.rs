@@ -47,13 +47,17 @@ fn unusable_programs() -> Outcome {
 fn broken_bundles() -> Outcome {
     let Some(mut bench) = Bench::running("bundles", &["true"]) else { return Ok(()) };
     let good = bench.config.clone();
-    let cases: [(&str, &str, Value); 9] = [
+    let unlimited = json!({ "type": "RLIMIT_NOFILE", "soft": u64::MAX, "hard": u64::MAX });
+    let unbounded = json!({ "bounding": [], "inheritable": ["CAP_KILL"] });
+    let cases: [(&str, &str, Value); 11] = [
         ("invalid rootfs", "/root/path", json!("nowhere")),
         ("not a directory", "/root/path", json!("config.json")),
         ("args must not be empty", "/process/args", json!([])),
         ("Cwd must be an absolute path", "/process/cwd", json!("home")),
         ("RLIMIT_FOO", "/process/rlimits/0/type", json!("RLIMIT_FOO")),
         ("rlimit", "/process/rlimits/0/soft", json!(9999)),
+        ("error setting rlimit type 7: operation not permitted", "/process/rlimits/0", unlimited),
+        ("unable to apply caps: operation not permitted", "/process/capabilities", unbounded),
         ("invalid config.json", "/process", json!(5)),
         ("stat /no/such", "/mounts/1", json!({"destination": "/m", "type": "bind", "source": "/no/such"})),
         ("duplicated ns", "/linux/namespaces", json!([{"type": "pid"}, {"type": "pid"}])),
@@ -74,6 +78,38 @@ fn broken_bundles() -> Outcome {
     fs::remove_file(bench.bundle.join("config.json"))?;
     assert!(stderr(&bench.call(&["create", "x"])).contains("config.json not found"));
     assert!(bench.is_empty());
+    Ok(())
+}
+
+#[test]
+fn link_in_place_of_proc() -> Outcome {
+    let Some(bench) = Bench::running("proc-link", &["true"]) else { return Ok(()) };
+    let proc = bench.bundle.join("rootfs/proc");
+    fs::remove_dir(&proc)?;
+    for target in ["tmp", "proc"] {
+        std::os::unix::fs::symlink(target, &proc)?;
+        let output = bench.call(&["run", "x"]);
+        let said = stderr(&output);
+        assert!(said.contains("filesystem \"proc\" must be mounted on ordinary directory"), "{target}: {said}");
+        fs::remove_file(&proc)?;
+    }
+    assert!(bench.is_empty());
+    Ok(())
+}
+
+#[test]
+fn users_of_the_host_are_shown() -> Outcome {
+    let script = "cat /proc/self/uid_map /proc/self/gid_map; chown 5000 /tmp 2>/dev/null || echo refused";
+    let Some(mut bench) = Bench::running("users", &["sh", "-c", script]) else { return Ok(()) };
+    let mapping = |host: u32| json!([{ "containerID": 0, "hostID": host, "size": 1000 }]);
+    bench.config["linux"]["uidMappings"] = mapping(100_000);
+    bench.config["linux"]["gidMappings"] = mapping(200_000);
+    bench.config["linux"]["namespaces"].as_array_mut().ok_or("no namespaces")?.push(json!({ "type": "user" }));
+    let args = bench.config["process"]["args"].clone();
+    bench.set("/process/args", args);
+    let output = bench.call(&["run", "x"]);
+    let words: Vec<_> = stdout(&output).split_whitespace().map(str::to_owned).collect();
+    assert_eq!(words.join(" "), "0 100000 1000 0 200000 1000 refused", "{}", stderr(&output));
     Ok(())
 }
 

@@ -39,6 +39,18 @@ fn each_kind_is_called_at_its_time() -> Outcome {
 }
 
 #[test]
+fn start_hook_inherits_the_environment() -> Outcome {
+    let Some(mut bench) = Bench::running("hook-environment", &["cat", "/tmp/seen"]) else { return Ok(()) };
+    bench.set("/process/env", json!(["PATH=/bin", "ONE=two"]));
+    let hook = |script| json!({ "path": "/bin/sh", "args": ["sh", "-c", script] });
+    let mut bare = hook("echo \"own $ONE\" >>/tmp/seen");
+    bare["env"] = json!([]);
+    bench.insert("hooks", json!({ "startContainer": [hook("echo \"inherited $ONE\" >/tmp/seen"), bare] }));
+    assert_eq!(stdout(&bench.call(&["run", "x"])), "inherited two\nown \n");
+    Ok(())
+}
+
+#[test]
 fn failed_or_slow_hook_ends_the_creation() -> Outcome {
     let Some(mut bench) = Bench::running("hook-fails", &["true"]) else { return Ok(()) };
     bench.insert(

@@ -20,6 +20,28 @@ fn too_much_memory_kills_the_process_that_has_it() -> Outcome {
     Ok(())
 }
 
+/// Engines ask the host's cgroup why a container ended.
+#[test]
+fn host_counts_the_kill_of_the_first_process() -> Outcome {
+    let dd = ["dd", "if=/dev/zero", "of=/dev/null", "bs=200M", "count=1"];
+    let Some(mut bench) = Bench::running("oom-first", &dd) else { return Ok(()) };
+    bench.set("/linux/resources", json!({ "memory": { "limit": 64 << 20, "swap": 64 << 20 } }));
+    bench.detached(&["create", "x"]);
+    let record = bench.record("x");
+    let directories = record["cgroups"]["directories"].as_array().ok_or("no cgroups")?;
+    bench.detached(&["start", "x"]);
+    bench.wait_for("x", "stopped");
+    let files = directories.iter().filter_map(Value::as_str).flat_map(|directory| {
+        ["memory.oom_control", "memory.events"].map(|file| std::fs::read_to_string(format!("{directory}/{file}")))
+    });
+    let text: String = files.flatten().collect();
+    let kills = text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.parse::<u64>().ok());
+    assert!(kills.is_some_and(|kills| kills > 0), "{text}");
+    stdout(&bench.call(&["delete", "x"]));
+    assert!(bench.is_empty());
+    Ok(())
+}
+
 #[test]
 fn limits_change_while_it_runs() -> Outcome {
     let Some(bench) = Bench::running("update", &["sleep", "1000"]) else { return Ok(()) };

@@ -15,9 +15,9 @@ pub(crate) type Outcome = Result<(), Box<dyn std::error::Error>>;
 /// How long anything may take; machines that build beside it are slow.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
     "sh", "true", "false", "cat", "echo", "sleep", "id", "env", "pwd", "tty", "stty", "kill", "ls", "mkdir", "dd",
-    "grep",
+    "grep", "chown",
 ];
 
 /// A bundle and a state directory of its own for a test.

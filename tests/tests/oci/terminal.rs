@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixListener;
 use std::sync::mpsc::{Receiver, channel};
 
+use host::tty::{WindowSize, set_window_size};
 use serde_json::json;
 
 use super::support::{Bench, LIMIT, Outcome, stderr, stdout, wait_until};
@@ -77,6 +78,13 @@ fn console_socket_gets_the_terminal() -> Outcome {
     master.send("stty size; tty; echo 1$((1+1))3\n")?;
     let seen = master.expect("123")?;
     assert!(seen.contains("33 77") && seen.contains("/dev/pts/0"), "{seen}");
+    // A new size is seen by who hears of it, without a key.
+    master.send("trap 'stty size' WINCH; echo re\"\"ady; while :; do sleep 0.1; done\n")?;
+    master.expect("ready")?;
+    set_window_size(&master.file, WindowSize { rows: 44, columns: 111, ..WindowSize::default() })?;
+    master.expect("44 111")?;
+    master.send("\x03")?;
+    master.expect("prompt# ")?;
     master.interrupt_a_program()?;
     master.send("exit 4\n")?;
     bench.wait_for("x", "stopped");

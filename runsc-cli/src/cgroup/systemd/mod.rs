@@ -30,7 +30,7 @@ pub(crate) struct Unit {
 }
 
 /// Whether cgroups are asked of a user's systemd: by who is not root, or root of a namespace only.
-pub(super) fn of_user() -> bool {
+pub(crate) fn is_of_user() -> bool {
     owner_uid() != 0
 }
 

@@ -145,7 +145,7 @@ fn gid_map(subject: &Subject, reader: &CurrentTask) -> Result<Vec<u8>> {
 fn map_text(subject: &Subject, _: &CurrentTask, kind: IdKind) -> Vec<u8> {
     let creds = subject.task.creds();
     let mut out = String::new();
-    if creds.user_ns.parent.is_none() {
+    if creds.user_ns.parent.is_none() && creds.user_ns.id_map(kind).is_none() {
         // The initial namespace maps every id to itself.
         let _ = writeln!(out, "{:>10} {:>10} {:>10}", 0, 0, u32::MAX);
     }

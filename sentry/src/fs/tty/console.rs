@@ -12,6 +12,8 @@ use abi::Errno;
 use abi::fcntl::OpenFlags;
 use abi::poll::{POLLIN, POLLOUT};
 use abi::termios::Winsize;
+
+use host::tty::WindowSize;
 use sync::{Parker, Wake};
 
 use super::{Tty, slave};
@@ -58,7 +60,9 @@ pub fn join(host: OwnedFd, devpts: Option<Arc<Devpts>>, task: &CurrentTask) -> R
     };
     tty.locked.store(false, Ordering::SeqCst);
     let host = Arc::new(host);
-    update_size(&tty, &host);
+    // Nobody else has it yet.
+    let _ = tty.host.set(Arc::clone(&host));
+    tty.follow_host();
     spawn("tty-in", {
         let (tty, host) = (Arc::clone(&tty), Arc::clone(&host));
         move || {
@@ -80,10 +84,27 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<()> {
     thread.map(drop).map_err(|_| Errno::EAGAIN.into())
 }
 
-/// Takes over the size that the host's terminal has now.
-pub fn update_size(tty: &Tty, host: &OwnedFd) {
-    if let Ok(size) = host::tty::window_size(host.as_fd()) {
-        tty.resize(Winsize { ws_row: size.rows, ws_col: size.columns, ws_xpixel: size.width, ws_ypixel: size.height });
+impl Tty {
+    /// Takes over the size that the host's terminal has now. It is asked whenever the size matters: the signal that tells of
+    /// a change comes through the control socket, later than the change and not to everybody.
+    pub(super) fn follow_host(&self) {
+        let size = self.host.get().and_then(|host| host::tty::window_size(host.as_fd()).ok());
+        if let Some(size) = size {
+            self.resize(Winsize {
+                ws_row: size.rows,
+                ws_col: size.columns,
+                ws_xpixel: size.width,
+                ws_ypixel: size.height,
+            });
+        }
+    }
+
+    /// Gives the host's terminal a size that was set inside.
+    pub(super) fn resize_host(&self, size: &Winsize) {
+        let Some(host) = self.host.get() else { return };
+        let size =
+            WindowSize { rows: size.ws_row, columns: size.ws_col, width: size.ws_xpixel, height: size.ws_ypixel };
+        let _ = host::tty::set_window_size(host.as_fd(), size);
     }
 }
 
@@ -103,8 +124,8 @@ fn keyboard(tty: &Arc<Tty>, host: &OwnedFd) {
     let id = tty.master_queue.register(POLLOUT, Arc::clone(&bell) as Arc<dyn Wake>);
     let mut buffer = [0; 1024];
     while let Ok(n @ 1..) = host::file::read(host.as_fd(), &mut buffer) {
-        // The size is looked at with every key: a resize without one is told by the control socket.
-        update_size(tty, host);
+        // A change of size may not have been told.
+        tty.follow_host();
         let mut rest = &buffer[..n];
         while !rest.is_empty() {
             bell.0.reset();

@@ -49,9 +49,13 @@ impl Tty {
                 let new = with_termio(self.termios(), &get(task, addr)?);
                 self.change(task, new, flush(cmd == TCSETAF), master)
             }
-            TIOCGWINSZ => put(task, addr, &self.state.lock().size.clone()),
+            TIOCGWINSZ => {
+                self.follow_host();
+                put(task, addr, &self.state.lock().size.clone())
+            }
             TIOCSWINSZ => {
                 let size: Winsize = get(task, addr)?;
+                self.resize_host(&size);
                 self.resize(size);
                 Ok(0)
             }

@@ -13,8 +13,9 @@ pub mod master;
 pub mod slave;
 
 use std::any::Any;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use abi::poll::{POLLERR, POLLHUP, POLLIN, POLLOUT, POLLPRI, POLLRDNORM, POLLWRNORM};
 use abi::siginfo::SigInfo;
@@ -48,6 +49,8 @@ pub struct Tty {
     locked: AtomicBool,
     /// The master is gone: reads end, writes fail.
     hung_up: AtomicBool,
+    /// The terminal of the host that it is joined to.
+    host: OnceLock<Arc<OwnedFd>>,
 }
 
 #[derive(Debug)]
@@ -93,6 +96,7 @@ impl Tty {
             slaves: AtomicUsize::new(0),
             locked: AtomicBool::new(number.is_some()),
             hung_up: AtomicBool::new(false),
+            host: OnceLock::new(),
         })
     }
 
@@ -214,6 +218,10 @@ impl ControllingTty for Tty {
 
     fn foreground(&self) -> Option<Arc<ProcessGroup>> {
         self.control.lock().foreground.upgrade()
+    }
+
+    fn host_resized(&self) {
+        self.follow_host();
     }
 
     fn disassociate(&self, session: &Arc<Session>, hangup: bool) {
