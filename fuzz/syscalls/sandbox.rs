@@ -176,6 +176,8 @@ impl Sandbox {
             namespaces: Namespaces { pid: true, network: true, ipc: true, uts: true, ..Namespaces::default() },
             limits: Limits { memory: Some(64 << 20), pids: Some(24) },
             seccomp: None,
+            uid_mappings: Vec::new(),
+            gid_mappings: Vec::new(),
         };
         let mut files = Donated::from(files);
         match self.kernel.create_container(&spec, &mut files) {
