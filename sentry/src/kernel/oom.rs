@@ -187,7 +187,7 @@ impl Kernel {
         let pid = victim.tgid_in(container.pid_ns());
         tracing::warn!(container = container.id, pid, limit, "memory limit exceeded: process killed");
         let alone = self.containers.lock().len() == 1;
-        let first = container.init().is_some_and(|init| Arc::ptr_eq(init, &victim));
+        let first = container.init().is_some_and(|init| Arc::ptr_eq(&init, &victim));
         // Who waits on the control socket hears of it from us.
         if alone && first && container.oom_killed().is_empty() {
             overrun(container.memory_limit().saturating_sub(limit).saturating_add(BEYOND));
