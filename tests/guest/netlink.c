@@ -364,3 +364,66 @@ TEST(a_device_that_leads_nowhere) {
     r.link.ifi_index = 1;
     CHECK_EQ(ask(fd, &r), EOPNOTSUPP);
 }
+
+#include <linux/genetlink.h>
+#include <linux/taskstats.h>
+
+static void *generic_attr(int type) {
+    struct nlmsghdr *h = (void *)buf;
+    struct nlattr *a = (void *)((char *)NLMSG_DATA(h) + GENL_HDRLEN);
+    int left = h->nlmsg_len - NLMSG_HDRLEN - GENL_HDRLEN;
+    while (left >= (int)sizeof *a && a->nla_len >= sizeof *a) {
+        if ((a->nla_type & NLA_TYPE_MASK) == type)
+            return a + 1;
+        left -= NLA_ALIGN(a->nla_len);
+        a = (void *)((char *)a + NLA_ALIGN(a->nla_len));
+    }
+    return NULL;
+}
+
+/* Sends a generic request with one attribute; returns the error, 0 if the answer is in buf. */
+static int generic(int fd, int family, int cmd, int type, const void *data, int len) {
+    struct {
+        struct nlmsghdr head;
+        struct genlmsghdr genl;
+        struct nlattr attr;
+        char data[64];
+    } r = {.head = {.nlmsg_type = family, .nlmsg_flags = NLM_F_REQUEST}, .genl = {.cmd = cmd, .version = 1}};
+    r.attr.nla_type = type;
+    r.attr.nla_len = sizeof r.attr + len;
+    memcpy(r.data, data, len);
+    r.head.nlmsg_len = NLMSG_HDRLEN + GENL_HDRLEN + NLA_ALIGN(r.attr.nla_len);
+    CHECK_EQ(send(fd, &r, r.head.nlmsg_len, 0), r.head.nlmsg_len);
+    CHECK_OK(recv(fd, buf, sizeof buf, 0));
+    struct nlmsghdr *h = (void *)buf;
+    return h->nlmsg_type == NLMSG_ERROR ? -((struct nlmsgerr *)NLMSG_DATA(h))->error : 0;
+}
+
+TEST(generic_families_are_found_by_name_and_tell_what_tasks_used) {
+    check_need_root();
+    int fd = CHECK_OK(socket(AF_NETLINK, SOCK_RAW, NETLINK_GENERIC));
+    CHECK_EQ(generic(fd, GENL_ID_CTRL, CTRL_CMD_GETFAMILY, CTRL_ATTR_FAMILY_NAME, "nobody", 7), ENOENT);
+    CHECK_EQ(generic(fd, GENL_ID_CTRL, 99, CTRL_ATTR_FAMILY_NAME, "nobody", 7), EOPNOTSUPP);
+    if (generic(fd, GENL_ID_CTRL, CTRL_CMD_GETFAMILY, CTRL_ATTR_FAMILY_NAME, "TASKSTATS", 10) == ENOENT)
+        check_skip("no task statistics in this kernel");
+    CHECK_STR((char *)generic_attr(CTRL_ATTR_FAMILY_NAME), "TASKSTATS");
+    int family = *(uint16_t *)generic_attr(CTRL_ATTR_FAMILY_ID);
+    uint32_t pid = getpid(), nobody = 4000000;
+    int error = generic(fd, family, TASKSTATS_CMD_GET, TASKSTATS_CMD_ATTR_PID, &pid, 4);
+    if (error == EPERM)
+        check_skip("may not ask for statistics");
+    CHECK_EQ(error, 0);
+    struct nlattr *inside = generic_attr(TASKSTATS_TYPE_AGGR_PID);
+    CHECK(inside != NULL);
+    CHECK_EQ(inside->nla_type, TASKSTATS_TYPE_PID);
+    CHECK_EQ(*(uint32_t *)(inside + 1), pid);
+    inside = (void *)((char *)inside + NLA_ALIGN(inside->nla_len));
+    CHECK_EQ(inside->nla_type, TASKSTATS_TYPE_STATS);
+    struct taskstats *stats = (void *)(inside + 1);
+    CHECK_EQ(stats->ac_pid, pid);
+    CHECK_EQ(stats->ac_ppid, (uint32_t)getppid());
+    CHECK_STR(stats->ac_comm, "netlink");
+    CHECK_EQ(generic(fd, family, TASKSTATS_CMD_GET, TASKSTATS_CMD_ATTR_TGID, &pid, 4), 0);
+    CHECK(generic_attr(TASKSTATS_TYPE_AGGR_TGID) != NULL);
+    CHECK_EQ(generic(fd, family, TASKSTATS_CMD_GET, TASKSTATS_CMD_ATTR_PID, &nobody, 4), ESRCH);
+}

@@ -102,6 +102,15 @@ impl Parker {
         }
     }
 
+    /// The same, on another CPU than the caller's: for a thread that is to run beside its waker, not in its place.
+    pub fn wake_elsewhere(&self) {
+        if !self.woken.swap(true, Ordering::SeqCst)
+            && let Some(sleeper) = self.sleeper.get()
+        {
+            sleeper.wake_elsewhere();
+        }
+    }
+
     /// The thread goes on without having slept since it last said so. See [`Sleeper::goes_on`].
     pub fn goes_on(&self) {
         trial::called();

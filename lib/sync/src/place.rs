@@ -150,6 +150,18 @@ impl Sleeper {
         self.thread.unpark();
     }
 
+    /// Wakes it where the calling thread is not, if there is such a CPU: the caller goes on meanwhile.
+    pub(crate) fn wake_elsewhere(&self) {
+        if let Some(all) = sched::all_cpus() {
+            let others = all.without(sched::current_cpu());
+            // Bound to more than one, which is no CPU's number: the next ordinary wake-up lets it go.
+            if others.within(&all) && others.apply(self.tid).is_ok() {
+                self.bound.store(u32::MAX, Ordering::Relaxed);
+            }
+        }
+        self.thread.unpark();
+    }
+
     fn bind(&self, cpu: u32) {
         if self.bound.load(Ordering::Relaxed) == cpu {
             return;

@@ -13,8 +13,7 @@ mod root;
 pub mod stubs;
 pub mod version;
 
-use std::sync::Arc;
-
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use ::control::Failure;
@@ -27,7 +26,7 @@ use crate::lock_order;
 use crate::mm::memfile::MemFile;
 use crate::mm::vdso::Vdso;
 use crate::syscall::SyscallTable;
-use crate::task::namespaces::{Namespaces, UtsNames};
+use crate::task::namespaces::{Namespaces, TimeNamespace, UtsNames};
 use crate::task::signal::SignalCounts;
 use crate::task::tree::TaskTree;
 use crate::task::{PidNamespace, Task, TaskState, UserNamespace};
@@ -48,6 +47,8 @@ pub struct Kernel {
     pub clocks: Arc<Clocks>,
     /// How applications read the clocks themselves.
     pub vdso: Vdso,
+    /// How they do in time namespaces with offsets: by calls.
+    calling_vdso: OnceLock<Vdso>,
     /// Who waits for futexes.
     pub futexes: FutexTable,
     /// Queued signals by user (RLIMIT_SIGPENDING).
@@ -103,6 +104,24 @@ pub struct KernelParts {
 }
 
 impl Kernel {
+    /// Nanoseconds since the start of the sandbox, as a time namespace has it.
+    #[must_use]
+    pub fn uptime(&self, time: &TimeNamespace) -> i64 {
+        i64::try_from(self.boot.elapsed().as_nanos()).unwrap_or(i64::MAX).saturating_add(time.offsets().boottime)
+    }
+
+    /// The vDSO of programs in a time namespace.
+    pub fn vdso_of(&self, time: &TimeNamespace) -> Result<&Vdso> {
+        if time.is_plain() {
+            return Ok(&self.vdso);
+        }
+        if let Some(made) = self.calling_vdso.get() {
+            return Ok(made);
+        }
+        let made = Vdso::calling(&self.memfile, self.cpus)?;
+        Ok(self.calling_vdso.get_or_init(|| made))
+    }
+
     /// A kernel without containers.
     pub fn new(parts: KernelParts) -> Result<Arc<Self>> {
         crate::fs::tty::console::register();
@@ -120,6 +139,7 @@ impl Kernel {
             tree: TaskTree::default(),
             clocks: parts.clocks,
             vdso,
+            calling_vdso: OnceLock::new(),
             stubs: stubs::Stubs::default(),
             dmesg,
             futexes: FutexTable::new(),

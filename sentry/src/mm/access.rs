@@ -8,6 +8,7 @@ use host::mem::HostSlice;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use super::pages::Piece;
+use super::vma::VmaFlags;
 use super::{MemoryManager, Space};
 use crate::error::{Result, err};
 use crate::user::{UserCStr, UserPtr, UserSlice};
@@ -172,6 +173,8 @@ impl MemoryManager {
     /// none.
     pub fn read_remote(&self, addr: UserAddr, bytes: &mut [u8], access: RemoteAccess) -> Result<usize> {
         let need = if access == RemoteAccess::Forced { Need::ForcedRead } else { Need::Read };
+        let open = self.open_to_others(addr, bytes.len())?;
+        let bytes = &mut bytes[..open];
         let mut done = 0;
         while done < bytes.len() {
             let rest = &mut bytes[done..];
@@ -188,6 +191,7 @@ impl MemoryManager {
     /// Writes another process's memory; as [`Self::read_remote`].
     pub fn write_remote(&self, addr: UserAddr, bytes: &[u8], access: RemoteAccess) -> Result<usize> {
         let need = if access == RemoteAccess::Forced { Need::ForcedWrite } else { Need::Write };
+        let bytes = &bytes[..self.open_to_others(addr, bytes.len())?];
         let mut done = 0;
         while done < bytes.len() {
             let rest = &bytes[done..];
@@ -199,6 +203,20 @@ impl MemoryManager {
             }
         }
         Ok(done)
+    }
+
+    /// How many of the `len` bytes at `addr` come before memory that others must not look at, memfd_secret(2). EFAULT if
+    /// that begins at once.
+    fn open_to_others(&self, addr: UserAddr, len: usize) -> Result<usize> {
+        let end = addr.0.saturating_add(len as u64);
+        let space = self.space.read();
+        let touched = space.vmas.upwards(addr).take_while(|vma| vma.range.start.0 < end);
+        let secret = touched.into_iter().find(|vma| vma.flags.contains(VmaFlags::SECRET));
+        let before = secret.map_or(u64::MAX, |vma| vma.range.start.0.saturating_sub(addr.0));
+        match usize::try_from(before).unwrap_or(usize::MAX) {
+            0 if len > 0 => err(Errno::EFAULT),
+            before => Ok(len.min(before)),
+        }
     }
 
     fn with_counted(

@@ -73,6 +73,13 @@ impl MemoryManager {
         })
     }
 
+    /// Whether the kernel's own area of that name is at `addr`.
+    pub(super) fn is_special(&self, addr: UserAddr, name: &str) -> bool {
+        let space = self.space.read();
+        let found = space.vmas.find(addr);
+        found.is_some_and(|vma| matches!(vma.name, Some(VmaName::Special(own)) if own == name))
+    }
+
     /// The program's file.
     #[must_use]
     pub fn exe(&self) -> Option<Arc<File>> {

@@ -49,6 +49,11 @@ pub trait Mappable: Send + Sync + Debug {
         None
     }
 
+    /// Whether it is memory of memfd_secret(2).
+    fn is_secret(&self) -> bool {
+        false
+    }
+
     /// A mapping of the object is gone. Called with the address space locked, as [`Self::translate`].
     fn unmapped(&self) {}
 }

@@ -43,6 +43,8 @@ bitflags::bitflags! {
         const SPECIAL = 1 << 14;
         /// In no list of areas.
         const HIDDEN = 1 << 15;
+        /// Nobody else may look at it: memfd_secret(2).
+        const SECRET = 1 << 16;
     }
 }
 

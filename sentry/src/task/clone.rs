@@ -103,13 +103,14 @@ impl CurrentTask {
             true => Arc::new(self.creds_in_new_user_ns()?),
             false => Arc::clone(&self.creds),
         };
-        let namespaces = match flags.intersects(NEW_PROXIED) {
-            true => Arc::new(self.new_namespaces(flags, &creds.user_ns, &creds)?.for_child()),
-            false if !Arc::ptr_eq(&self.namespaces.time, &self.namespaces.time_for_children) => {
-                Arc::new(self.namespaces.for_child())
-            }
+        let mut namespaces = match flags.intersects(NEW_PROXIED) {
+            true => Arc::new(self.new_namespaces(flags, &creds.user_ns, &creds)?),
             false => Arc::clone(&self.namespaces),
         };
+        // Who shares memory shares the clocks that are mapped there; execve(2) makes up for it.
+        if !flags.contains(CloneFlags::CLONE_VM) && !Arc::ptr_eq(&namespaces.time, &namespaces.time_for_children) {
+            namespaces = Arc::new(namespaces.for_child());
+        }
         self.check_task_limits()?;
 
         let host_thread = HostThread::find()?;
@@ -129,6 +130,9 @@ impl CurrentTask {
             }
         }
         let mm = if shares_memory { Arc::clone(&self.mm) } else { self.mm.fork()? };
+        if !Arc::ptr_eq(&namespaces.time, &self.namespaces.time) {
+            self.task.kernel.vdso_of(&namespaces.time)?.replace(&mm)?;
+        }
         let files = match flags.contains(CloneFlags::CLONE_FILES) {
             true => Arc::clone(&self.files),
             false => self.files.copy(),
@@ -187,6 +191,7 @@ impl CurrentTask {
         }
         host_thread.run(CurrentTask {
             own_signals: self.own_signals.for_clone(flags),
+            user_dispatch: None,
             futex_waiter: None,
             task,
             mm,

@@ -19,6 +19,7 @@ use super::exit::VforkDone;
 use super::group::SUID_DUMP_DISABLE;
 use super::namespaces::Namespaces;
 use super::signal::CurrentSignals;
+use super::user_dispatch::UserDispatch;
 use crate::error::{Error, Restart, Result};
 use crate::futex::Waiter;
 use crate::mm::{FaultHistory, MemoryManager};
@@ -51,6 +52,8 @@ pub struct CurrentTask {
     pub(super) exit: Option<WaitStatus>,
     /// The last page fault, to tell one that another thread resolved from one that is a signal.
     pub(super) faults: FaultHistory,
+    /// PR_SET_SYSCALL_USER_DISPATCH.
+    pub(super) user_dispatch: Option<UserDispatch>,
     /// Whom to tell when it no longer uses its parent's memory.
     pub(super) vfork: Option<Arc<VforkDone>>,
 }

@@ -106,7 +106,12 @@ impl CurrentTask {
             }
             Namespace::Net(ns) => new.net = Arc::clone(ns),
             Namespace::Cgroup(ns) => new.cgroup = Arc::clone(ns),
-            Namespace::Time(ns) => (new.time, new.time_for_children) = (Arc::clone(ns), Arc::clone(ns)),
+            Namespace::Time(ns) => {
+                ns.freeze();
+                (new.time, new.time_for_children) = (Arc::clone(ns), Arc::clone(ns));
+                // What fails for want of memory leaves the clocks that a program reads without a call as they were.
+                let _ = self.kernel().vdso_of(ns).and_then(|vdso| vdso.replace(self.mm()));
+            }
         }
         self.set_namespaces(new);
     }

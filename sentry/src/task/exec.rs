@@ -101,7 +101,7 @@ impl CurrentTask {
             &program_file(&file)?,
             self.shares_directories() || self.tracer_is_weak(),
         )?;
-        let image = program.load(&self.load_env(&creds))?;
+        let image = program.load(&self.load_env(&creds)?)?;
         Ok(Loaded {
             image,
             comm: Comm::new(name.rsplit(|byte| *byte == b'/').next().unwrap_or_default()),
@@ -111,15 +111,15 @@ impl CurrentTask {
         })
     }
 
-    fn load_env(&self, exec: &ExecCreds) -> LoadEnv<'_> {
+    fn load_env(&self, exec: &ExecCreds) -> Result<LoadEnv<'_>> {
         let kernel = self.kernel();
         let creds = &exec.creds;
         let personality = self.personality() & if exec.gained { !PER_CLEAR_ON_SETID } else { !0 };
         let ns = &creds.user_ns;
-        LoadEnv {
+        Ok(LoadEnv {
             platform: Arc::clone(&kernel.platform),
             memfile: Arc::clone(&kernel.memfile),
-            vdso: Some(&kernel.vdso),
+            vdso: Some(kernel.vdso_of(&self.namespaces.time_for_children)?),
             limits: self.group().mem_limits(),
             ids: Ids {
                 uid: ns.show_uid(creds.uid),
@@ -130,7 +130,7 @@ impl CurrentTask {
             secure: exec.secure,
             randomize: personality & ADDR_NO_RANDOMIZE == 0,
             legacy_layout: personality & ADDR_COMPAT_LAYOUT != 0,
-        }
+        })
     }
 
     /// Whether the working directory is shared with another process (CLONE_FS without CLONE_THREAD).
@@ -225,6 +225,7 @@ impl CurrentTask {
         let group = Arc::clone(self.group());
         group.signals.exec();
         self.own_signals.exec();
+        self.clear_user_dispatch();
         group.exec_timers();
         self.close_files_on_exec();
         if gained {
@@ -237,6 +238,9 @@ impl CurrentTask {
         group.set_dumpable(if same_ids && readable { SUID_DUMP_USER } else { SUID_DUMP_DISABLE });
         self.set_creds(creds);
         self.set_comm(comm);
+        if !Arc::ptr_eq(&self.namespaces.time, &self.namespaces.time_for_children) {
+            self.set_namespaces(self.namespaces.for_child());
+        }
         {
             let mut links = group.links.lock();
             links.execed = true;

@@ -81,6 +81,7 @@ impl CurrentTask {
             context,
             clear_child_tid: UserAddr::NULL,
             own_signals: Default::default(),
+            user_dispatch: None,
             futex_waiter: None,
             faults: Default::default(),
             resume: None,

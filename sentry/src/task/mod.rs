@@ -38,6 +38,7 @@ mod strace;
 pub mod tree;
 mod unshare;
 pub mod usage;
+mod user_dispatch;
 pub mod user_ns;
 mod vsyscall;
 pub mod wait;
@@ -52,6 +53,7 @@ pub use limits::Limits;
 pub use namespaces::Namespaces;
 pub use pid::{Pid, PidNamespace};
 pub use session::{ControllingTty, ProcessGroup, Session};
+pub use user_dispatch::UserDispatch;
 pub use user_ns::UserNamespace;
 
 use std::fmt;

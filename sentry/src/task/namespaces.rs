@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use abi::Errno;
 use abi::sched::CloneFlags;
 use sync::Mutex;
 
 use super::pid::PidNamespace;
 use super::user_ns::UserNamespace;
+use crate::error::{Result, err};
 use crate::lock_order::Leaf;
 use crate::vfs::attachments::Attachments;
 
@@ -135,8 +137,62 @@ simple_namespaces! {
     NetNamespace;
     /// The cgroup that a task sees as the root.
     CgroupNamespace;
-    /// Offsets of CLOCK_MONOTONIC and CLOCK_BOOTTIME; always zero.
-    TimeNamespace;
+}
+
+/// Offsets of the clocks that count from the start of the machine, time_namespaces(7).
+#[derive(Debug)]
+pub struct TimeNamespace {
+    /// What /proc/PID/ns/time shows.
+    pub id: NsId,
+    /// The user namespace that owns it.
+    pub user_ns: Arc<UserNamespace>,
+    offsets: Mutex<TimeOffsets, Leaf>,
+}
+
+/// In nanoseconds; and whether a task has entered, after which they stay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TimeOffsets {
+    /// Of CLOCK_MONOTONIC and its variants.
+    pub monotonic: i64,
+    /// Of CLOCK_BOOTTIME.
+    pub boottime: i64,
+    frozen: bool,
+}
+
+impl TimeNamespace {
+    /// One with these offsets, which can be changed until somebody enters it.
+    #[must_use]
+    pub fn new(id: NsId, user_ns: Arc<UserNamespace>, offsets: TimeOffsets) -> Arc<Self> {
+        Arc::new(Self { id, user_ns, offsets: Mutex::new(TimeOffsets { frozen: false, ..offsets }) })
+    }
+
+    /// Its offsets.
+    #[must_use]
+    pub fn offsets(&self) -> TimeOffsets {
+        *self.offsets.lock()
+    }
+
+    /// Whether its clocks are the host's.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        let offsets = self.offsets();
+        (offsets.monotonic, offsets.boottime) == (0, 0)
+    }
+
+    /// Changes the offsets. EACCES once somebody has entered.
+    pub fn set(&self, change: impl FnOnce(&mut TimeOffsets)) -> Result<()> {
+        let mut offsets = self.offsets.lock();
+        if offsets.frozen {
+            return err(Errno::EACCES);
+        }
+        change(&mut offsets);
+        Ok(())
+    }
+
+    /// Somebody enters.
+    pub(super) fn freeze(&self) {
+        self.offsets.lock().frozen = true;
+    }
 }
 
 impl Namespaces {
@@ -144,7 +200,8 @@ impl Namespaces {
     #[must_use]
     pub fn initial(user_ns: &Arc<UserNamespace>, pid: Arc<PidNamespace>, names: UtsNames) -> Arc<Self> {
         let user = || Arc::clone(user_ns);
-        let time = TimeNamespace::new(NsId::INITIAL_TIME, user());
+        let time = TimeNamespace::new(NsId::INITIAL_TIME, user(), TimeOffsets::default());
+        time.freeze();
         Arc::new(Self {
             uts: UtsNamespace::new(NsId::INITIAL_UTS, user(), names),
             ipc: IpcNamespace::new(NsId::INITIAL_IPC, user()),
@@ -174,13 +231,14 @@ impl Namespaces {
             self.cgroup = CgroupNamespace::new(NsId::new(), user());
         }
         if flags.contains(CloneFlags::CLONE_NEWTIME) {
-            self.time_for_children = TimeNamespace::new(NsId::new(), user());
+            self.time_for_children = TimeNamespace::new(NsId::new(), user(), self.time_for_children.offsets());
         }
     }
 
     /// What a child of a task with these gets: the namespaces for children become its own.
     #[must_use]
     pub(super) fn for_child(&self) -> Self {
+        self.time_for_children.freeze();
         Self { time: Arc::clone(&self.time_for_children), ..self.clone() }
     }
 }

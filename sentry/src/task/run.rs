@@ -131,7 +131,7 @@ impl CurrentTask {
     }
 
     fn make_call(&mut self, args: SyscallArgs) -> RunState {
-        if self.task.ptrace.watch.has(Watch::CALLS | Watch::EMULATE | Watch::STEP | Watch::SECCOMP) {
+        if self.task.ptrace.watch.has(Watch::CALLS | Watch::EMULATE | Watch::STEP | Watch::SECCOMP | Watch::DISPATCH) {
             let call = self.watched_call(&args);
             return if self.exit.is_some() { RunState::Exit } else { RunState::GoOn(call) };
         }

@@ -31,6 +31,8 @@ pub enum Clock {
         clock: HostClock,
         /// What is special about it.
         kind: HostKind,
+        /// What the reader's time namespace adds to it, in nanoseconds.
+        offset: i64,
     },
     /// CPU time of a process.
     Process(Weak<ThreadGroup>, CpuKind),
@@ -137,25 +139,37 @@ impl Clocks {
 
 impl Clock {
     /// CLOCK_MONOTONIC.
-    pub const MONOTONIC: Self = Self::Host { clock: HostClock::MONOTONIC, kind: HostKind::Plain };
+    pub const MONOTONIC: Self = Self::Host { clock: HostClock::MONOTONIC, kind: HostKind::Plain, offset: 0 };
     /// CLOCK_REALTIME.
-    pub const REALTIME: Self = Self::Host { clock: HostClock::REALTIME, kind: HostKind::Plain };
+    pub const REALTIME: Self = Self::Host { clock: HostClock::REALTIME, kind: HostKind::Plain, offset: 0 };
+
+    /// CLOCK_MONOTONIC as the task's time namespace has it.
+    #[must_use]
+    pub fn monotonic_of(task: &CurrentTask) -> Self {
+        let offset = task.namespaces().time.offsets().monotonic;
+        Self::Host { clock: HostClock::MONOTONIC, kind: HostKind::Plain, offset }
+    }
 
     /// The clock of a number from the application; `None` if there is none (EINVAL), also when it names the CPU time of a
     /// task that does not exist.
     #[must_use]
     pub fn resolve(task: &CurrentTask, id: i32) -> Option<Self> {
-        let host = |clock, kind| Some(Self::Host { clock, kind });
+        let host = |clock, kind| Some(Self::Host { clock, kind, offset: 0 });
+        let moved = |clock: HostClock, kind| {
+            let offsets = task.namespaces().time.offsets();
+            let offset = if clock == HostClock::BOOTTIME { offsets.boottime } else { offsets.monotonic };
+            Some(Self::Host { clock, kind, offset })
+        };
         match id {
             CLOCK_REALTIME => host(HostClock::REALTIME, HostKind::Plain),
-            CLOCK_MONOTONIC => host(HostClock::MONOTONIC, HostKind::Plain),
-            CLOCK_BOOTTIME => host(HostClock::BOOTTIME, HostKind::Plain),
+            CLOCK_MONOTONIC => moved(HostClock::MONOTONIC, HostKind::Plain),
+            CLOCK_BOOTTIME => moved(HostClock::BOOTTIME, HostKind::Plain),
             CLOCK_TAI => host(HostClock::TAI, HostKind::Plain),
             CLOCK_REALTIME_ALARM => host(HostClock::REALTIME, HostKind::Alarm),
-            CLOCK_BOOTTIME_ALARM => host(HostClock::BOOTTIME, HostKind::Alarm),
-            CLOCK_MONOTONIC_RAW => host(HostClock::MONOTONIC_RAW, HostKind::ReadOnly),
+            CLOCK_BOOTTIME_ALARM => moved(HostClock::BOOTTIME, HostKind::Alarm),
+            CLOCK_MONOTONIC_RAW => moved(HostClock::MONOTONIC_RAW, HostKind::ReadOnly),
             CLOCK_REALTIME_COARSE => host(HostClock::REALTIME, HostKind::Coarse),
-            CLOCK_MONOTONIC_COARSE => host(HostClock::MONOTONIC, HostKind::Coarse),
+            CLOCK_MONOTONIC_COARSE => moved(HostClock::MONOTONIC, HostKind::Coarse),
             CLOCK_PROCESS_CPUTIME_ID => Some(Self::Process(Arc::downgrade(task.group()), CpuKind::All)),
             CLOCK_THREAD_CPUTIME_ID => Some(Self::Thread(Arc::downgrade(task), CpuKind::All)),
             _ => Self::resolve_cpu(task, id),
@@ -203,7 +217,7 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> Option<i64> {
         match self {
-            Self::Host { clock, .. } => clock.now().ok(),
+            Self::Host { clock, offset, .. } => Some(clock.now().ok()?.saturating_add(*offset)),
             Self::Process(group, kind) => Some(kind.of(group.upgrade()?.cpu_time())),
             Self::Thread(task, kind) => Some(kind.of(task.upgrade()?.cpu_time())),
         }
@@ -231,8 +245,8 @@ impl Clock {
     /// early rather than late. `None`: never.
     #[must_use]
     pub fn when(&self, clocks: &Clocks, now: i64, at: i64, pace: u32) -> Option<Instant> {
-        if let Self::Host { clock, .. } = self {
-            return clocks.after(*clock, at);
+        if let Self::Host { clock, offset, .. } = self {
+            return clocks.after(*clock, at.saturating_sub(*offset));
         }
         let left = Duration::from_nanos(at.saturating_sub(now).max(0).unsigned_abs()) / pace.max(1);
         Instant::now().checked_add(left.clamp(CPU_LOOK_MIN, CPU_LOOK_MAX))

@@ -1,6 +1,7 @@
 //! ioctl(2): what every file understands; the rest is the file's own.
 
 use abi::fcntl::{F_OWNER_PGRP, F_OWNER_PID, OpenFlags};
+use abi::fiemap::FS_IOC_FIEMAP;
 use abi::ioctl::{
     FICLONE, FIGETBSZ, FIOASYNC, FIOCLEX, FIOGETOWN, FIONBIO, FIONCLEX, FIONREAD, FIOQSIZE, FIOSETOWN, SIOCGPGRP,
     SIOCSPGRP,
@@ -58,6 +59,7 @@ pub(crate) fn ioctl(task: &mut CurrentTask, fd: Fd, request: u32, arg: u64) -> S
             task.mm().write(int, &if kind == F_OWNER_PGRP { -id } else { id })?;
             Ok(0)
         }
+        FS_IOC_FIEMAP => super::fiemap::fiemap(task, &file, UserAddr(arg)),
         // Extents are never shared between files.
         FICLONE => err(Errno::EOPNOTSUPP),
         _ => file.ops().ioctl(&file, task, request, arg),

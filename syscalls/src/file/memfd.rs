@@ -1,7 +1,7 @@
-//! memfd_create(2).
+//! memfd_create(2), memfd_secret(2).
 
 use abi::Errno;
-use abi::fcntl::Seals;
+use abi::fcntl::{OpenFlags, Seals};
 use abi::mman::{MFD_NAME_MAX_LEN, MemfdFlags};
 use sentry::error::{Result, err};
 use sentry::fs::memfd;
@@ -37,4 +37,15 @@ pub(crate) fn memfd_create(task: &mut CurrentTask, name: UserCStr, flags: MemfdF
     let creds = task.creds();
     let file = memfd::create(&task.kernel().memfile, &name, mode, creds.fsuid, creds.fsgid, seals)?;
     install(task, file, flags.contains(MemfdFlags::MFD_CLOEXEC))
+}
+
+/// memfd_secret(2): memory that nobody but who has mapped it can look at.
+pub(crate) fn memfd_secret(task: &mut CurrentTask, flags: u32) -> Result<Fd> {
+    let close_on_exec = OpenFlags::O_CLOEXEC.bits();
+    if flags & !close_on_exec != 0 {
+        return err(Errno::EINVAL);
+    }
+    let creds = task.creds();
+    let file = memfd::create_secret(&task.kernel().memfile, creds.fsuid, creds.fsgid)?;
+    install(task, file, flags & close_on_exec != 0)
 }

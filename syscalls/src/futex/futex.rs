@@ -32,7 +32,7 @@ pub(crate) fn futex(
         return err(Errno::ENOSYS);
     }
     let at = UserPtr::new(UserAddr(timeout));
-    let clock = if realtime { Clock::REALTIME } else { Clock::MONOTONIC };
+    let clock = if realtime { Clock::REALTIME } else { Clock::monotonic_of(task) };
     match command {
         FUTEX_WAIT => wait(task, &call, at),
         FUTEX_WAIT_BITSET => match absolute(task, clock, at)? {

@@ -123,7 +123,7 @@ fn deadline(task: &CurrentTask, timeout: UserPtr<Timespec>, clock: i32) -> Resul
         return Ok(None);
     }
     let clock = match clock {
-        CLOCK_MONOTONIC => Clock::MONOTONIC,
+        CLOCK_MONOTONIC => Clock::monotonic_of(task),
         CLOCK_REALTIME => Clock::REALTIME,
         _ => return err(Errno::EINVAL),
     };

@@ -56,7 +56,7 @@ pub(crate) fn mmap(
         None => anonymous(request, kind, flags)?,
     };
     let mut area = request.flags;
-    area.set(VmaFlags::LOCKED, locked);
+    area |= if locked { VmaFlags::LOCKED } else { VmaFlags::empty() };
     area.set(VmaFlags::NORESERVE, flags.contains(MapFlags::MAP_NORESERVE));
     task.mm().map(MapRequest { flags: area, ..request })
 }
@@ -132,6 +132,13 @@ fn of_file(
     let object = file.ops().mappable(file)?;
     if flags.contains(MapFlags::MAP_GROWSDOWN) {
         return err(Errno::EINVAL);
+    }
+    let mut area = area;
+    if object.is_secret() {
+        if !area.contains(VmaFlags::SHARED) {
+            return err(Errno::EINVAL);
+        }
+        area |= VmaFlags::SECRET | VmaFlags::LOCKED | VmaFlags::DONTDUMP;
     }
     let source = MapSource::Object { object, file: Some(std::sync::Arc::clone(file)), offset };
     Ok(MapRequest { flags: area, max, source, ..request })

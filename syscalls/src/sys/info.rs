@@ -1,6 +1,7 @@
 //! sysinfo(2).
 
 use abi::sysinfo::Sysinfo;
+use abi::time::NSEC_PER_SEC;
 use sentry::error::Result;
 use sentry::task::CurrentTask;
 use sentry::user::UserPtr;
@@ -10,7 +11,7 @@ pub(crate) fn sysinfo(task: &mut CurrentTask, at: UserPtr<Sysinfo>) -> Result<()
     let kernel = task.kernel();
     let total = kernel.memory_total;
     let value = Sysinfo {
-        uptime: i64::try_from(kernel.boot.elapsed().as_secs()).unwrap_or(i64::MAX),
+        uptime: kernel.uptime(&task.namespaces().time) / NSEC_PER_SEC,
         loads: kernel.load_average(),
         totalram: total,
         freeram: total.saturating_sub(kernel.memory_used()),

@@ -6,7 +6,7 @@ use abi::prctl::*;
 use abi::signal::Signal;
 use abi::{Errno, UserAddr};
 use sentry::error::{Result, err};
-use sentry::task::{Comm, CurrentTask};
+use sentry::task::{Comm, CurrentTask, UserDispatch};
 use sentry::user::UserPtr;
 
 use super::creds::change;
@@ -123,8 +123,18 @@ pub(crate) fn prctl(task: &mut CurrentTask, option: u32, arg2: u64, arg3: u64, a
         PR_SET_IO_FLUSHER | PR_GET_IO_FLUSHER if !task.creds().has(Cap::CAP_SYS_RESOURCE) => err(Errno::EPERM),
         PR_GET_IO_FLUSHER => Ok(0),
         PR_SET_IO_FLUSHER => switch(arg2).map(|_| 0),
+        PR_SET_SYSCALL_USER_DISPATCH => done(user_dispatch(task, arg2, arg3, arg4, UserAddr(arg5))),
         // Yama's: without it there is nobody to ask.
         PR_SET_PTRACER => err(Errno::EINVAL),
+        _ => err(Errno::EINVAL),
+    }
+}
+
+/// PR_SET_SYSCALL_USER_DISPATCH.
+fn user_dispatch(task: &mut CurrentTask, mode: u64, offset: u64, len: u64, selector: UserAddr) -> Result<()> {
+    match mode {
+        PR_SYS_DISPATCH_OFF if offset == 0 && len == 0 && selector.is_null() => task.set_user_dispatch(None),
+        PR_SYS_DISPATCH_ON => task.set_user_dispatch(Some(UserDispatch { offset, len, selector })),
         _ => err(Errno::EINVAL),
     }
 }

@@ -1,4 +1,7 @@
 //! memfd_create(2): unnamed files of an instance of tmpfs that nobody mounts, and seals, which every file of tmpfs has.
+//! `secret` is memfd_secret(2).
+
+mod secret;
 
 use std::sync::{Arc, OnceLock};
 
@@ -10,6 +13,11 @@ use crate::error::{Result, err};
 use crate::mm::Mappable;
 use crate::mm::memfile::MemFile;
 use crate::vfs::{File, Inode, anon};
+
+pub use secret::create_secret;
+
+/// Not a seal of Linux: the file is one of memfd_secret(2), whose length is set once.
+const SECRET: Seals = Seals::from_bits_retain(1 << 31);
 
 /// Makes a file for memfd_create(2): `mode` holds the permission bits, `seals` what it is born with.
 pub fn create(memfile: &Arc<MemFile>, name: &[u8], mode: u32, uid: u32, gid: u32, seals: Seals) -> Result<Arc<File>> {
@@ -72,6 +80,9 @@ pub(super) fn check_write(seals: Seals, size: u64, offset: u64, len: u64) -> Res
 
 /// EPERM if a seal forbids the change of length.
 pub(super) fn check_resize(seals: Seals, old: u64, new: u64) -> Result<()> {
+    if seals.contains(SECRET) && old != 0 {
+        return err(Errno::EINVAL);
+    }
     if (seals.contains(Seals::F_SEAL_SHRINK) && new < old) || (seals.contains(Seals::F_SEAL_GROW) && new > old) {
         return err(Errno::EPERM);
     }
@@ -80,5 +91,7 @@ pub(super) fn check_resize(seals: Seals, old: u64, new: u64) -> Result<()> {
 
 fn node(file: &File) -> Result<&Node> {
     let any: &dyn std::any::Any = &**file.inode();
-    any.downcast_ref::<Node>().filter(|node| node.regular().is_some()).ok_or_else(|| Errno::EINVAL.into())
+    any.downcast_ref::<Node>()
+        .filter(|node| node.regular().is_some() && !node.seals().contains(SECRET))
+        .ok_or_else(|| Errno::EINVAL.into())
 }

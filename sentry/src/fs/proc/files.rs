@@ -1,10 +1,12 @@
 //! The remaining files of a process: limits, mounts, identity maps, scores, links to its places.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use abi::Errno;
 use abi::capability::Cap;
 use abi::resource::{RLIM_INFINITY, Resource};
+use abi::time::NSEC_PER_SEC;
 
 use super::mounts;
 use super::process::{Entry, Kind, Subject};
@@ -37,6 +39,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry { name: "oom_adj", kind: Kind::Writable(0o644, oom_adj, set_oom_adj) },
     Entry { name: "coredump_filter", kind: Kind::Writable(0o644, |_, _| Ok(b"00000033\n".to_vec()), |_, _, _| Ok(())) },
     Entry { name: "timerslack_ns", kind: Kind::Writable(0o666, timer_slack, set_timer_slack) },
+    Entry { name: "timens_offsets", kind: Kind::Writable(0o644, timens_offsets, set_timens_offsets) },
     Entry { name: "uid_map", kind: Kind::Writable(0o644, uid_map, |s, t, b| set_map(s, t, b, IdKind::User)) },
     Entry { name: "gid_map", kind: Kind::Writable(0o644, gid_map, |s, t, b| set_map(s, t, b, IdKind::Group)) },
     Entry { name: "setgroups", kind: Kind::Writable(0o644, setgroups, set_setgroups) },
@@ -86,6 +89,63 @@ fn mountstats(subject: &Subject, _: &CurrentTask) -> Result<Vec<u8>> {
 /// Bytes are not accounted; the fields stand there for those who parse them.
 fn io(_: &Subject, _: &CurrentTask) -> Result<Vec<u8>> {
     Ok(b"rchar: 0\nwchar: 0\nsyscr: 0\nsyscw: 0\nread_bytes: 0\nwrite_bytes: 0\ncancelled_write_bytes: 0\n".to_vec())
+}
+
+/// The clocks of the time namespace that children will be in.
+fn timens_offsets(subject: &Subject, _: &CurrentTask) -> Result<Vec<u8>> {
+    let offsets = subject.task.namespaces().ok_or(Errno::ESRCH)?.time_for_children.offsets();
+    let line = |name: &str, ns: i64| {
+        format!("{name:<10} {:>10} {:>9}\n", ns.div_euclid(NSEC_PER_SEC), ns.rem_euclid(NSEC_PER_SEC))
+    };
+    Ok((line("monotonic", offsets.monotonic) + &line("boottime", offsets.boottime)).into_bytes())
+}
+
+/// The longest time that the kernel keeps in nanoseconds, in seconds.
+const LONGEST: i64 = i64::MAX / NSEC_PER_SEC;
+
+fn set_timens_offsets(subject: &Subject, writer: &CurrentTask, bytes: &[u8]) -> Result<()> {
+    let text = std::str::from_utf8(bytes).map_err(|_| Errno::EINVAL)?;
+    let mut wanted = Vec::new();
+    for line in text.lines() {
+        let mut words = line.split_ascii_whitespace();
+        let (Some(clock), Some(seconds), Some(nanos)) = (words.next(), words.next(), words.next()) else {
+            return err(Errno::EINVAL);
+        };
+        let boottime = match clock {
+            "monotonic" | "1" => false,
+            "boottime" | "7" => true,
+            _ => return err(Errno::EINVAL),
+        };
+        let seconds = parse::<i64>(seconds.as_bytes())?;
+        let nanos = parse::<i64>(nanos.as_bytes())?;
+        if !(0..NSEC_PER_SEC).contains(&nanos) || wanted.len() == 2 {
+            return err(Errno::EINVAL);
+        }
+        wanted.push((boottime, seconds, nanos));
+    }
+    if wanted.is_empty() {
+        return err(Errno::EINVAL);
+    }
+    let time = Arc::clone(&subject.task.namespaces().ok_or(Errno::ESRCH)?.time_for_children);
+    if !writer.creds().has_in(Cap::CAP_SYS_TIME, &time.user_ns) {
+        return err(Errno::EPERM);
+    }
+    let clocks = &writer.kernel().clocks;
+    let mut offsets = Vec::new();
+    for (boottime, seconds, nanos) in wanted {
+        let now = if boottime { clocks.boottime() } else { clocks.monotonic() } / NSEC_PER_SEC;
+        // Half of it, so that what is added later cannot leave the range.
+        let fits = (-LONGEST..=LONGEST).contains(&seconds) && (0..=LONGEST / 2).contains(&now.saturating_add(seconds));
+        if !fits {
+            return err(Errno::ERANGE);
+        }
+        offsets.push((boottime, seconds * NSEC_PER_SEC + nanos));
+    }
+    time.set(|own| {
+        for (boottime, offset) in offsets {
+            *(if boottime { &mut own.boottime } else { &mut own.monotonic }) = offset;
+        }
+    })
 }
 
 fn oom_score_adj(subject: &Subject, _: &CurrentTask) -> Result<Vec<u8>> {

@@ -137,7 +137,7 @@ fn status(subject: &Subject, reader: &CurrentTask) -> Result<Vec<u8>> {
     Ok(out.into_bytes())
 }
 
-fn stat(subject: &Subject, _: &CurrentTask) -> Result<Vec<u8>> {
+fn stat(subject: &Subject, reader: &CurrentTask) -> Result<Vec<u8>> {
     let (task, group, ns) = (&subject.task, subject.task.group(), &subject.ns);
     let cpu = cpu_time(subject);
     let children = group.children_used().cpu;
@@ -151,7 +151,11 @@ fn stat(subject: &Subject, _: &CurrentTask) -> Result<Vec<u8>> {
     let foreground = tty.and_then(|tty| tty.foreground()).map_or(-1, |pg| pg.pid().number_in(ns));
     let params = task.sched.get();
     let numbers = task.mm().map(|mm| memory::numbers(&mm)).unwrap_or_default();
-    let start = ticks(task.started().saturating_duration_since(task.kernel().boot));
+    let offset = reader.namespaces().time.offsets().boottime;
+    let started = task.started().saturating_duration_since(task.kernel().boot).as_nanos();
+    let start = ticks(Duration::from_nanos(
+        i64::try_from(started).unwrap_or(i64::MAX).saturating_add(offset).max(0).unsigned_abs(),
+    ));
     let (ignored, caught) = group.signals.actions().ignored_and_caught();
     let word = |set: SigSet| set.0 & 0x7fff_ffff;
     let exit_signal = group.exit_signal().map_or(0, |signal| signal.number());

@@ -2,9 +2,10 @@
 
 use std::fmt::Write;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
 use abi::stat::S_IFREG;
+use abi::time::NSEC_PER_SEC;
 use host::cpu::CpuInfo;
 
 use crate::error::Result;
@@ -215,7 +216,7 @@ fn stat(task: &CurrentTask) -> Result<Vec<u8>> {
         let _ = writeln!(out, "cpu{cpu} {} 0 {} {} 0 0 0 0 0 0", user / cpus, sys / cpus, idle / cpus);
     }
     let now = kernel.clocks.realtime().tv_sec;
-    let boot = now - i64::try_from(kernel.boot.elapsed().as_secs()).unwrap_or(0);
+    let boot = now - kernel.uptime(&task.namespaces().time) / NSEC_PER_SEC;
     let processes = task.pid_ns().last_number();
     let _ = write!(
         out,
@@ -249,7 +250,7 @@ fn loadavg(task: &CurrentTask) -> Result<Vec<u8>> {
 }
 
 fn uptime(task: &CurrentTask) -> Result<Vec<u8>> {
-    let up = Instant::now().saturating_duration_since(task.kernel().boot);
+    let up = Duration::from_nanos(task.kernel().uptime(&task.namespaces().time).max(0).unsigned_abs());
     let (_, _, idle) = cpu_ticks(task);
     Ok(format!("{}.{:02} {}.{:02}\n", up.as_secs(), up.subsec_millis() / 10, idle / 100, idle % 100).into_bytes())
 }

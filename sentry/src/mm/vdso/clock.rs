@@ -106,7 +106,7 @@ impl Keeper {
         Self { due, interval: FIRST_NS, steps: 0, lines: Some(samples.map(Line::start)) }
     }
 
-    fn never() -> Self {
+    pub(super) fn never() -> Self {
         Self { due: u64::MAX, interval: USUAL_NS, steps: 0, lines: None }
     }
 

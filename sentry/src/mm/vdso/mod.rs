@@ -51,6 +51,14 @@ impl Vdso {
         Ok(vdso)
     }
 
+    /// Makes one whose code always makes the call: for time namespaces with offsets.
+    pub fn calling(memfile: &Arc<MemFile>, cpus: usize) -> Result<Self> {
+        let vdso = Self::new(memfile, cpus)?;
+        *vdso.keeper.lock() = Keeper::never();
+        vdso.due.store(u64::MAX, Ordering::Relaxed);
+        Ok(vdso)
+    }
+
     /// Looks at the host's clocks again if it is time to. Called wherever the kernel runs anyway, so that no timer wakes a
     /// sandbox that sleeps; usually one look at the counter.
     #[inline]
@@ -105,6 +113,17 @@ impl Vdso {
         mm.map(self.part(at, 0, PAGE_SIZE, Prot::READ, Prot::READ, "[vvar]"))?;
         mm.map(self.part(image_at, PAGE_SIZE, self.image_len, Prot::READ_EXEC, all, "[vdso]"))?;
         Ok(image_at)
+    }
+
+    /// Makes the code that is mapped in an address space follow this one's parameters.
+    pub fn replace(&self, mm: &MemoryManager) -> Result<()> {
+        let image_at = mm.info().vdso;
+        let at = UserAddr(image_at.0.saturating_sub(PAGE_SIZE));
+        // The application may have unmapped it.
+        if image_at.is_null() || !mm.is_special(at, "[vvar]") {
+            return Ok(());
+        }
+        mm.map(self.part(at, 0, PAGE_SIZE, Prot::READ, Prot::READ, "[vvar]")).map(|_| ())
     }
 
     fn part(&self, addr: UserAddr, offset: u64, len: u64, prot: Prot, max: Prot, name: &'static str) -> MapRequest {

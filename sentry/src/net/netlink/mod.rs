@@ -1,12 +1,13 @@
 //! AF_NETLINK, netlink(7).
 //!
 //! A request is answered while it is sent: the answers wait in the socket's queue, which is bounded. [`route`] answers for
-//! NETLINK_ROUTE, [`diag`] for NETLINK_SOCK_DIAG; events of NETLINK_KOBJECT_UEVENT may be listened for and never come.
+//! NETLINK_ROUTE, [`diag`] for NETLINK_SOCK_DIAG, [`generic`] for NETLINK_GENERIC; events of NETLINK_KOBJECT_UEVENT may be listened for and never come.
 //! Locks: `Socket` over a socket's name and queue, one at a time.
 
 mod diag;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
+mod generic;
 mod message;
 mod route;
 
@@ -170,7 +171,7 @@ impl NetlinkSocket {
         let result = match self.protocol {
             NETLINK_ROUTE => route::answer(task, &self.net, request, &mut reply),
             NETLINK_SOCK_DIAG => diag::answer(&self.net, request, &mut reply),
-            NETLINK_GENERIC => err(Errno::ENOENT),
+            NETLINK_GENERIC => generic::answer(task, request, &mut reply),
             _ => err(Errno::EOPNOTSUPP),
         };
         match result {

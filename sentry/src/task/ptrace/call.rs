@@ -47,6 +47,9 @@ impl CurrentTask {
 
     fn before_call(&mut self, mut args: SyscallArgs) -> Decision {
         let watch = self.task.ptrace.watch.get();
+        if watch & Watch::DISPATCH != 0 && self.hand_back(&args) {
+            return Decision::Over;
+        }
         if watch & (Watch::CALLS | Watch::EMULATE) != 0 {
             let stopped = self.stop_in_call(&args, Kind::Entry, MESSAGE_ENTRY, None);
             if self.is_dying() {

@@ -116,6 +116,8 @@ impl Watch {
     pub(super) const DIRTY: u8 = 8;
     /// Calls pass through filters.
     pub(super) const SECCOMP: u8 = 16;
+    /// Calls are handed back: `PR_SET_SYSCALL_USER_DISPATCH`.
+    pub(super) const DISPATCH: u8 = 32;
     /// All that a tracer sets.
     const TRACING: u8 = Self::CALLS | Self::EMULATE | Self::STEP;
 

@@ -222,7 +222,7 @@ impl CurrentTask {
     }
 
     /// Registers as they were before the call.
-    fn roll_back(&mut self, args: &SyscallArgs) {
+    pub(super) fn roll_back(&mut self, args: &SyscallArgs) {
         if let Ok(regs) = self.context.regs() {
             regs.rax = args.nr;
             regs.rip = args.ip.0;

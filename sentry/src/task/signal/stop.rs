@@ -91,6 +91,10 @@ impl State {
         for member in &self.members {
             member.attention().clear(Attention::STOP);
             member.set_stopped(false);
+            if stopped.is_some() {
+                // Who continues a job goes on itself, and hears of the job later, as where each has a CPU.
+                member.attention().parker().wake_elsewhere();
+            }
             if member.is_seized() {
                 member.attention().raise(Attention::TRAP);
             }

@@ -31,7 +31,7 @@ fn deadline(task: &CurrentTask, at: u64, flags: IoTimeoutFlags) -> Result<Deadli
     let clocks = &task.kernel().clocks;
     let at = match flags.contains(IoTimeoutFlags::IORING_TIMEOUT_REALTIME) {
         true => clocks.at_realtime(ns),
-        false => clocks.at_monotonic(ns),
+        false => clocks.at_monotonic(ns.saturating_sub(task.namespaces().time.offsets().monotonic)),
     };
     Ok(Deadline::At(at))
 }
