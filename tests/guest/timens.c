@@ -59,6 +59,8 @@ TEST(children_have_the_clocks_of_the_namespace) {
         check_moved(CLOCK_REALTIME, real, 0);
         CHECK_OK(sysinfo(&after));
         CHECK(after.uptime - before.uptime >= 20 * HOUR && after.uptime - before.uptime < 20 * HOUR + 60);
+        check_read_file("/proc/uptime", text, sizeof text);
+        CHECK(atol(text) - before.uptime >= 20 * HOUR - 1 && atol(text) - after.uptime < 60);
         /* An absolute sleep and absolute timers end when these clocks say so. */
         struct timespec at;
         CHECK_OK(clock_gettime(CLOCK_MONOTONIC, &at));

@@ -11,7 +11,8 @@ pub(crate) fn sysinfo(task: &mut CurrentTask, at: UserPtr<Sysinfo>) -> Result<()
     let kernel = task.kernel();
     let total = kernel.memory_total;
     let value = Sysinfo {
-        uptime: kernel.uptime(&task.namespaces().time) / NSEC_PER_SEC,
+        // Rounded up, as Linux does.
+        uptime: kernel.uptime(&task.namespaces().time).saturating_add(NSEC_PER_SEC - 1).div_euclid(NSEC_PER_SEC),
         loads: kernel.load_average(),
         totalram: total,
         freeram: total.saturating_sub(kernel.memory_used()),

@@ -2,7 +2,6 @@
 
 use std::fmt::Write;
 use std::sync::Arc;
-use std::time::Duration;
 
 use abi::stat::S_IFREG;
 use abi::time::NSEC_PER_SEC;
@@ -250,9 +249,11 @@ fn loadavg(task: &CurrentTask) -> Result<Vec<u8>> {
 }
 
 fn uptime(task: &CurrentTask) -> Result<Vec<u8>> {
-    let up = Duration::from_nanos(task.kernel().uptime(&task.namespaces().time).max(0).unsigned_abs());
+    // A time namespace may set it before the start.
+    let up = task.kernel().uptime(&task.namespaces().time);
+    let (seconds, hundredths) = (up.div_euclid(NSEC_PER_SEC), up.rem_euclid(NSEC_PER_SEC) / 10_000_000);
     let (_, _, idle) = cpu_ticks(task);
-    Ok(format!("{}.{:02} {}.{:02}\n", up.as_secs(), up.subsec_millis() / 10, idle / 100, idle % 100).into_bytes())
+    Ok(format!("{seconds}.{hundredths:02} {}.{:02}\n", idle / 100, idle % 100).into_bytes())
 }
 
 fn version(task: &CurrentTask) -> Result<Vec<u8>> {
