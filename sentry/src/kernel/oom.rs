@@ -169,8 +169,9 @@ impl Kernel {
         }
         let for_applications = limits().map(threshold).fold(0, u64::saturating_add);
         let excess = own.saturating_sub(all - for_applications);
-        let left = for_applications.saturating_sub(excess).saturating_sub(self.memory_used());
-        room::set(Some(left.saturating_sub((for_applications / OWN_RESERVE).min(OWN_MOST))));
+        let (top, used) = (for_applications.saturating_sub(excess), self.memory_used());
+        room::set(Some(room::Room { top, used, reserve: (for_applications / OWN_RESERVE).min(OWN_MOST) }));
+        let left = top.saturating_sub(used);
         Own { excess, pause: Some(Duration::from_millis(left / OWN_RATE).clamp(OFTEN * 5, RARELY)) }
     }
 

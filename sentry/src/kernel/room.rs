@@ -3,9 +3,10 @@
 //! Names, inodes, queues, locks and the like live in the sandbox's heap, which no page of an application pays for. Where
 //! containers have memory limits, the thread that watches them ([`super::oom`]) says here how much is left; calls that would
 //! have the kernel keep more answer ENOMEM when nothing is, as Linux does when a memory cgroup has no kernel memory left.
-//! Whoever takes much at once says so, because a lot can be taken between two looks.
+//! Whoever takes much at once says so, because a lot can be taken between two looks. What is written to files in memory is
+//! asked for page by page ([`take_for_files`]): no process that could be killed has it, so it must not be too much.
 //!
-//! One number for the sandbox, without locks: it is read before every call that takes something.
+//! A few numbers for the sandbox, without locks: one is read before every call that takes something.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -18,11 +19,60 @@ use crate::error::{Result, err};
 const UNLIMITED: i64 = i64::MAX;
 
 static LEFT: AtomicI64 = AtomicI64::new(UNLIMITED);
+/// What is not to be taken but by what is written to files, and by them not to the last.
+static RESERVE: AtomicI64 = AtomicI64::new(0);
+/// How large the memory file may become.
+static TOP: AtomicI64 = AtomicI64::new(UNLIMITED);
 
-/// So much is left; `None` for any amount.
-pub(super) fn set(left: Option<u64>) {
-    let left = left.map_or(UNLIMITED, |left| i64::try_from(left).unwrap_or(UNLIMITED - 1));
+/// How much there is, as it was seen last.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    /// How large the memory file may become.
+    pub(super) top: u64,
+    /// How large it is.
+    pub(super) used: u64,
+    /// What is kept free of our own memory.
+    pub(super) reserve: u64,
+}
+
+/// So much is there; `None` for any amount.
+pub(super) fn set(room: Option<Room>) {
+    let (mut top, mut reserve, mut left) = (UNLIMITED, 0, UNLIMITED);
+    if let Some(room) = room {
+        let small = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX / 4).min(i64::MAX / 4);
+        (top, reserve) = (small(room.top), small(room.reserve));
+        left = top - small(room.used) - reserve;
+    }
+    TOP.store(top, Ordering::Relaxed);
+    RESERVE.store(reserve, Ordering::Relaxed);
     LEFT.store(left, Ordering::Relaxed);
+}
+
+/// Takes so much for what is written to a file in memory. `used` tells how large the memory file is: what was freed since the
+/// last look is there again.
+pub fn take_for_files(bytes: u64, used: impl FnOnce() -> u64) -> Result<()> {
+    if LEFT.load(Ordering::Relaxed) == UNLIMITED {
+        return Ok(());
+    }
+    let bytes = i64::try_from(bytes).unwrap_or(i64::MAX / 4).min(i64::MAX / 4);
+    let reserve = RESERVE.load(Ordering::Relaxed);
+    let least = reserve / 4 - reserve;
+    let attempt = || {
+        let taken = LEFT.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| match left {
+            UNLIMITED => Some(left),
+            _ => Some(left.saturating_sub(bytes)).filter(|left| *left >= least),
+        });
+        taken.is_ok()
+    };
+    if attempt() {
+        return Ok(());
+    }
+    let top = TOP.load(Ordering::Relaxed);
+    if top != UNLIMITED {
+        let used = i64::try_from(used()).unwrap_or(i64::MAX / 4).min(i64::MAX / 4);
+        LEFT.store(top - used - reserve, Ordering::Relaxed);
+    }
+    if attempt() { Ok(()) } else { err(Errno::ENOMEM) }
 }
 
 /// Whether nothing is left.
@@ -141,9 +191,12 @@ mod tests {
     #[test]
     fn what_is_left_is_taken_once() {
         assert!(take(usize::MAX).is_ok() && !is_short(), "without a limit");
-        set(Some(100));
+        set(Some(Room { top: 200, used: 80, reserve: 20 }));
         assert!(take(60).is_ok() && take(60).is_err() && take(40).is_ok());
         assert!(is_short() && check().is_err());
+        // Files may have most of the reserve, and what became free meanwhile.
+        assert!(take_for_files(15, || 180).is_ok() && take_for_files(15, || 195).is_err());
+        assert!(take_for_files(90, || 100).is_ok() && take_for_files(10, || 190).is_err());
         set(None);
         assert!(check().is_ok());
         assert!(takes(SYS_semget) && takes(SYS_openat2) && !takes(SYS_close) && !takes(SYS_unlink) && !takes(u64::MAX));

@@ -27,6 +27,7 @@ use self::base::Base;
 use self::extents::{Extent, Extents, Found};
 use crate::error::{Error, Result, err};
 use crate::io::{IoDst, IoSrc};
+use crate::kernel::room;
 use crate::lock_order;
 use crate::mm::Mappings;
 use crate::mm::memfile::MemFile;
@@ -171,6 +172,8 @@ impl Content {
                 Found::Hole(end) => end.min(pages.end),
             };
             let want = hole_end - page;
+            let used = || self.memfile.resident().unwrap_or(0);
+            room::take_for_files(want.saturating_mul(PAGE_SIZE), used).map_err(no_space)?;
             self.budget.charge(want)?;
             let grown = data.extents.grow(page, want);
             if grown < want
