@@ -67,12 +67,17 @@ pub fn take_for_files(bytes: u64, used: impl FnOnce() -> u64) -> Result<()> {
     if attempt() {
         return Ok(());
     }
+    look_again(used);
+    if attempt() { Ok(()) } else { err(Errno::ENOMEM) }
+}
+
+/// Looks how much is left. `used` tells how large the memory file is.
+pub fn look_again(used: impl FnOnce() -> u64) {
     let top = TOP.load(Ordering::Relaxed);
     if top != UNLIMITED {
         let used = i64::try_from(used()).unwrap_or(i64::MAX / 4).min(i64::MAX / 4);
-        LEFT.store(top - used - reserve, Ordering::Relaxed);
+        LEFT.store(top - used - RESERVE.load(Ordering::Relaxed), Ordering::Relaxed);
     }
-    if attempt() { Ok(()) } else { err(Errno::ENOMEM) }
 }
 
 /// Whether nothing is left.

@@ -130,6 +130,14 @@ impl CurrentTask {
         container.thawed().unregister(id);
     }
 
+    /// Nothing was left when it was looked at last. What ended since then, a process that was killed for its memory above all,
+    /// has left something.
+    #[cold]
+    fn is_short_of_room(&self) -> bool {
+        room::look_again(|| self.task.kernel().memory_used());
+        room::is_short()
+    }
+
     fn make_call(&mut self, args: SyscallArgs) -> RunState {
         if self.task.ptrace.watch.has(Watch::CALLS | Watch::EMULATE | Watch::STEP | Watch::SECCOMP | Watch::DISPATCH) {
             let call = self.watched_call(&args);
@@ -150,7 +158,7 @@ impl CurrentTask {
         let kernel = self.task.kernel();
         let row = if args.compat { None } else { kernel.syscalls.get(args.nr).copied() };
         match row {
-            Some(_) if room::is_short() && room::takes(args.nr) => Err(Errno::ENOMEM.into()),
+            Some(_) if room::is_short() && room::takes(args.nr) && self.is_short_of_room() => Err(Errno::ENOMEM.into()),
             Some(row) if kernel.strace => self.trace_call(&row, args),
             Some(row) => (row.handler)(self, args),
             None => {
