@@ -353,7 +353,7 @@ TEST(a_ring_in_memory) {
             CHECK_EQ(h->tp_len, header + 28 + (i / 2 == 3 ? 1199 : 5));
             CHECK_EQ(h->tp_net, 80);
             CHECK_EQ(h->tp_mac, 80 - header);
-            CHECK_EQ(h->tp_snaplen, i / 2 == 3 ? 1024 - h->tp_mac : h->tp_len);
+            CHECK_EQ(h->tp_snaplen, i / 2 == 3 ? 1024u - h->tp_mac : h->tp_len);
             CHECK_EQ(from->sll_pkttype, i % 2 ? PACKET_HOST : PACKET_OUTGOING);
             CHECK_EQ(ring[i * 1024 + h->tp_net], 0x45);
             CHECK(memcmp(ring + i * 1024 + h->tp_net + 28, i / 2 == 3 ? "xxxxx" : "hello", 5) == 0);
