@@ -103,6 +103,8 @@ impl Connection {
         if let Some((id, target)) = exec {
             let _ = self.engine.signal(&id, target, SIGKILL);
         }
+        // Most of what this needed is not needed again soon.
+        host::program_text::forget();
     }
 
     fn answer(&self, request: Request, files: Donated) -> Result<Reply, Failure> {
