@@ -64,7 +64,7 @@ impl Trial {
     fn decide(&self, now: Duration) -> bool {
         let slot = |at: Duration| at.as_nanos() / SLOT.as_nanos();
         if slot(now) == slot(self.began.get()) && !self.began.get().is_zero() {
-            if !self.settled.get() && now - self.began.get() >= SETTLING {
+            if !self.settled.get() && now.saturating_sub(self.began.get()) >= SETTLING {
                 self.settled.set(true);
                 self.began.set(now);
                 self.calls.set(0);
